@@ -1,0 +1,152 @@
+"""The command line: results on stdout, logs on stderr, an exit code a scheduler can read."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from propensity import __version__
+from propensity.errors import PropensityError
+
+app = typer.Typer(
+    name="propensity",
+    help="Learn from won and lost leads how likely a lead is to be won, and say why.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Params = Annotated[Path, typer.Option("--params", help="The workspace's params file.")]
+
+
+class _State:
+    params = Path("params.yaml")
+
+
+@app.callback()
+def _configure(
+    params: Params = Path("params.yaml"),
+    verbose: Annotated[bool, typer.Option("--verbose", help="Log what each part does.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+    _State.params = params
+    level = logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(
+        level=level, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s", force=True
+    )
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="Where to write the file.")] = Path("params.yaml"),
+) -> None:
+    """Write a params.yaml to start from, every key explained."""
+    from importlib.resources import files
+
+    from propensity.data.files import write_text
+    from propensity.errors import InputError
+
+    if path.exists():
+        raise InputError(f"{path} exists; move it away or name another file")
+    write_text((files("propensity") / "params_template.yaml").read_text(encoding="utf-8"), path)
+    typer.echo(f"{path}: name your columns in it, then 'propensity --params {path} run'")
+
+
+@app.command()
+def simulate(
+    leads: Annotated[int, typer.Option(help="How many leads.", min=100)] = 20_000,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same files.", min=0)] = 7,
+    out: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("data/raw"),
+) -> None:
+    """Simulate a CRM's raw tables, with the true probabilities beside them."""
+    from propensity.data.simulate import simulate as simulate_crm
+    from propensity.data.simulate import write_simulation
+
+    made = simulate_crm(leads, seed)
+    write_simulation(made, out)
+    typer.echo(f"{len(made.leads):,} lead rows and {len(made.events):,} event rows in {out}")
+
+
+@app.command()
+def run(
+    stage: Annotated[list[str] | None, typer.Argument(help="Stages to run; all when left out.")] = None,
+) -> None:
+    """Run the pipeline, from raw tables to a verified bundle, scores and the review."""
+    from propensity.data.files import locked
+    from propensity.errors import nearest
+    from propensity.stages import STAGES, open_workspace
+
+    wanted = stage or list(STAGES)
+    for name in wanted:
+        if name not in STAGES:
+            hint = nearest(name, STAGES)
+            raise typer.BadParameter(f"no stage '{name}'{hint}; the stages are {', '.join(STAGES)}")
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / ".propensity.lock"):
+        for name in wanted:
+            typer.echo(f"{name + ':':<10} {STAGES[name](workspace)}")
+
+
+@app.command()
+def score(
+    leads: Annotated[
+        str | None,
+        typer.Option(help="Score every lead of this file, instead of the open ones of the params."),
+    ] = None,
+    events: Annotated[str | None, typer.Option(help="The events of those leads.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option(help="The moment of scoring; the last one the data covers when left out.")
+    ] = None,
+) -> None:
+    """Score leads from the raw tables, and write scores/scores.parquet."""
+    from propensity.stages import open_workspace, score_raw
+
+    typer.echo(score_raw(open_workspace(_State.params), leads=leads, events=events, as_of=as_of))
+
+
+@app.command()
+def explain(
+    lead_id: Annotated[str, typer.Argument(help="The lead.")],
+) -> None:
+    """Say why a lead has the score it has in scores/scores.parquet."""
+    from propensity.stages import explain_lead, open_workspace
+
+    typer.echo(explain_lead(open_workspace(_State.params), lead_id))
+
+
+@app.command()
+def review() -> None:
+    """Write the review anew from the latest scores and metrics."""
+    from propensity.stages import open_workspace, report
+
+    typer.echo(report(open_workspace(_State.params)))
+
+
+@app.command()
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="A bundle; the workspace's own when left out.")] = None,
+) -> None:
+    """Check a bundle's hashes and that it scores here as it did when it was made."""
+    from propensity.model.bundle import read_bundle
+
+    folder = path or _State.params.resolve().parent / "models" / "bundle"
+    found = read_bundle(folder)
+    typer.echo(f"{folder}: intact, model {found.model_version}")
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and exit with the code that says what happened."""
+    try:
+        app(arguments, standalone_mode=True)
+    except PropensityError as error:
+        typer.echo(f"{type(error).__name__}: {error}", err=True)
+        sys.exit(error.exit_code)
+    sys.exit(0)

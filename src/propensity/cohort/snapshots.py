@@ -1,0 +1,213 @@
+"""Snapshots: the moments at which a lead is looked at, one row per ``(lead_id, as_of)``."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+
+from propensity.errors import InputError, some
+
+MICROSECONDS_PER_DAY = 86_400_000_000
+
+
+def days(n: float) -> ir.IntervalScalar:
+    """Return an interval of `n` days, which may be a fraction, exact to the microsecond."""
+    return ibis.interval(microseconds=round(n * MICROSECONDS_PER_DAY))
+
+
+def with_outcomes(leads: ir.Table, outcomes: ir.Table, *, observed_until: datetime | None) -> ir.Table:
+    """Join each lead with how it ended, as far as that was known at `observed_until`.
+
+    Parameters
+    ----------
+    leads, outcomes : ibis tables
+        Canonical tables, one row per ``lead_id``.
+    observed_until : datetime or None
+        The last moment the data covers. A closing after it counts as open. None: a table without
+        dates, in which every status stands.
+
+    Returns
+    -------
+    ibis table
+        One row per lead: ``lead_id, account_id, channel, created_at, status, closed_at``. A lead
+        without an outcome is open.
+    """
+    joined = leads.left_join(outcomes.select("lead_id", "status", "closed_at"), "lead_id")
+    status = joined.status.fill_null("open")
+    if observed_until is not None:
+        unknown_yet = (joined.closed_at > observed_until).fill_null(False)
+        status = unknown_yet.ifelse("open", status)
+    return joined.select(
+        "lead_id",
+        "account_id",
+        "channel",
+        "created_at",
+        status=status,
+        closed_at=(status == "open").ifelse(ibis.null("timestamp('UTC', 6)"), joined.closed_at),
+    )
+
+
+def snapshots_at_ages(leads: ir.Table, ages_days: list[float]) -> ir.Table:
+    """Give each lead one row per age, at ``as_of = created_at + age``, whether or not it is eligible.
+
+    Returns
+    -------
+    ibis table
+        The columns of `leads` with ``as_of`` (UTC) and ``age_days``.
+    """
+    return ibis.union(
+        *(
+            leads.mutate(as_of=leads.created_at + days(age), age_days=ibis.literal(age, "float64"))
+            for age in ages_days
+        ),
+        distinct=False,
+    )
+
+
+def snapshots_without_time(leads: ir.Table) -> ir.Table:
+    """Give each lead of an undated table its only row, with ``as_of`` and ``age_days`` null."""
+    return leads.mutate(as_of=ibis.null("timestamp('UTC', 6)"), age_days=ibis.null("float64"))
+
+
+def snapshots_at(leads: ir.Table, as_of: datetime) -> ir.Table:
+    """Give each lead one row at the same moment `as_of`, with its age then."""
+    at = ibis.literal(as_of, "timestamp('UTC', 6)")
+    age = at.delta(leads.created_at, unit="microsecond") / MICROSECONDS_PER_DAY
+    return leads.mutate(as_of=at, age_days=age)
+
+
+def open_at(snapshots: ir.Table) -> ir.BooleanValue:
+    """Say which snapshots show a lead that exists and is still open at its ``as_of``.
+
+    A lead closed at the very moment of the snapshot is closed. Where there is no closing time, a
+    snapshot at creation counts as open, and an undated one always does.
+    """
+    created = (snapshots.created_at <= snapshots.as_of).fill_null(True)
+    return created & (snapshots.closed_at > snapshots.as_of).fill_null(True)
+
+
+def training_snapshots(
+    leads: ir.Table,
+    outcomes: ir.Table,
+    disqualified: ir.Table,
+    *,
+    ages_days: list[float] | None,
+    observed_until: datetime | None,
+) -> tuple[ir.Table, ir.Table]:
+    """Make the snapshots to learn from: of leads that exist, are open and are not disqualified.
+
+    Parameters
+    ----------
+    leads, outcomes : ibis tables
+        Canonical tables.
+    disqualified : ibis table
+        ``lead_id`` of the leads that meet a rule.
+    ages_days : list of float or None
+        Days after creation; None for an undated table, whose leads have one snapshot each.
+    observed_until : datetime or None
+
+    Returns
+    -------
+    snapshots : ibis table
+        Numbered from 0 in the order of ``(lead_id, as_of)``: ``snapshot, lead_id, account_id,
+        channel, created_at, status, closed_at, as_of, age_days``.
+    counts : ibis table
+        One row: ``leads`` in all, ``disqualified`` leads, and of the others' possible snapshots
+        those ``after_the_data`` ends and those of ``closed`` leads.
+    """
+    known = with_outcomes(leads, outcomes, observed_until=observed_until)
+    pursued = known.anti_join(disqualified, "lead_id")
+    possible = snapshots_without_time(pursued) if ages_days is None else snapshots_at_ages(pursued, ages_days)
+    covered = ibis.literal(True) if observed_until is None else possible.as_of <= observed_until
+    flagged = possible.mutate(covered=covered.fill_null(True), open=open_at(possible))
+    totals = flagged.agg(
+        after_the_data=flagged.count(where=~flagged.covered),
+        closed=flagged.count(where=flagged.covered & ~flagged.open),
+        snapshots=flagged.count(where=flagged.covered & flagged.open),
+    )
+    counts = totals.cross_join(leads.agg(leads=leads.count())).cross_join(
+        disqualified.agg(disqualified=disqualified.count())
+    )
+    return _numbered(flagged.filter("covered", "open").drop("covered", "open")), counts
+
+
+def scoring_snapshots(leads: ir.Table, outcomes: ir.Table | None, *, as_of: datetime | None) -> ir.Table:
+    """Make one snapshot, at `as_of`, for each lead that exists and is open then.
+
+    Parameters
+    ----------
+    leads, outcomes : ibis tables
+        Canonical tables; without outcomes every lead is taken to be open.
+    as_of : datetime or None
+        None for an undated table.
+
+    Returns
+    -------
+    ibis table
+        As the snapshots of `training_snapshots`.
+    """
+    if outcomes is None:
+        none = ibis.null("timestamp('UTC', 6)")
+        known = leads.select(
+            "lead_id", "account_id", "channel", "created_at", status=ibis.literal("open"), closed_at=none
+        )
+    else:
+        known = with_outcomes(leads, outcomes, observed_until=as_of)
+    taken = snapshots_without_time(known) if as_of is None else snapshots_at(known, as_of)
+    still_open = (taken.status == "open") if as_of is None else open_at(taken) & _undated_open(taken)
+    return _numbered(taken.filter(still_open))
+
+
+def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> ir.Table:
+    """Make one snapshot a lead at a given moment each, for leads that are handed in to be scored.
+
+    Parameters
+    ----------
+    leads : DataFrame
+        Canonical leads.
+    as_of : Series
+        The moments, one for each row of `leads`.
+
+    Returns
+    -------
+    ibis table
+        ``snapshot`` (the row's place), ``lead_id, account_id, created_at, as_of``.
+
+    Raises
+    ------
+    InputError
+        A lead was created after its moment.
+    """
+    early = (leads["created_at"] > as_of).to_numpy()
+    if early.any():
+        raise InputError(
+            f"{int(early.sum())} of {len(leads)} leads were created after as_of: "
+            f"{some(leads.loc[early, 'lead_id'].tolist())}; score them at a later moment"
+        )
+    spine = leads[["lead_id", "account_id", "created_at"]].assign(snapshot=range(len(leads)), as_of=as_of)
+    return ibis.memtable(
+        pa.Table.from_pandas(spine[list(_SPINE)], schema=pa.schema(_SPINE), preserve_index=False)
+    )
+
+
+_SPINE = {
+    "snapshot": pa.int64(),
+    "lead_id": pa.string(),
+    "account_id": pa.string(),
+    "created_at": pa.timestamp("us", tz="UTC"),
+    "as_of": pa.timestamp("us", tz="UTC"),
+}
+
+
+def _undated_open(snapshots: ir.Table) -> ir.BooleanValue:
+    """A lead that ended without a closing time is closed at every moment at which it is scored."""
+    return (snapshots.status == "open") | snapshots.closed_at.notnull()
+
+
+def _numbered(snapshots: ir.Table) -> ir.Table:
+    number = ibis.row_number().over(order_by=[snapshots.lead_id, snapshots.as_of])
+    return snapshots.select(number.name("snapshot"), *snapshots.columns)

@@ -1,0 +1,262 @@
+"""Raw tables in, canonical tables out: found, read, judged, counted and checked."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+from ibis.backends.duckdb import Backend
+
+from propensity.data.canonical import find_types, finish, read_columns
+from propensity.data.files import sha256
+from propensity.data.frames import canonical_frames
+from propensity.data.interim import Canonical, read_canonical, write_canonical
+from propensity.data.locations import RawSource, find_source
+from propensity.data.quarantine import (
+    Tally,
+    check_counts,
+    count_rows,
+    join_quarantines,
+    malformed_rows,
+    quarantined_rows,
+    shown_column,
+)
+from propensity.data.rules import BAD, judge, repeat_rule, row_rules
+from propensity.data.sources import Raw, connect, read_raw, stage
+from propensity.data.tables import (
+    AttributeType,
+    TableSpec,
+    attribute_names,
+    check_attribute_names,
+    check_columns,
+    only_attributes,
+    optional_order,
+    table_specs,
+    with_attributes,
+)
+from propensity.data.values import moment_of
+from propensity.errors import ParamsError
+from propensity.params import DataParams, Params
+
+__all__ = [
+    "Canonical",
+    "canonical_frames",
+    "ingest",
+    "read_canonical",
+    "summarise_counts",
+    "write_canonical",
+]
+
+logger = logging.getLogger(__name__)
+
+# The columns that tell how far the data reaches. Spend is planned ahead, and a verdict may be given on
+# data that ends earlier.
+_OBSERVED = (
+    ("leads", "created_at"),
+    ("events", "known_at"),
+    ("outcomes", "closed_at"),
+    ("stages", "entered_at"),
+    ("history", "changed_at"),
+)
+
+
+@dataclass(frozen=True)
+class _Accepted:
+    spec: TableSpec
+    judged: ir.Table
+    table: ir.Table
+    tally: Tally
+    quarantine: pd.DataFrame
+
+
+def ingest(
+    params: Params,
+    workspace: Path,
+    *,
+    now: datetime,
+    types: Mapping[str, AttributeType] | None = None,
+    tables: Collection[str] | None = None,
+    con: Backend | None = None,
+) -> Canonical:
+    """Read the raw tables of `params` into canonical tables; nothing is written to the workspace.
+
+    Parameters
+    ----------
+    workspace
+        The folder that paths in `params` are relative to.
+    now
+        The moment of the run, with a time zone: what is dated later is refused.
+    types
+        The attributes of leads to read and their types, as learned in training; then other columns are
+        ignored and ``order_by`` is optional. None: all columns, with the types found in them.
+    tables
+        The tables to read beside leads; None: all that are configured.
+    con
+        From `connect`; the tables are valid as long as it is.
+
+    Raises
+    ------
+    InputError
+        A file, table or column is missing, unreadable or empty, or a timestamp column cannot be read at all.
+    QuarantineError
+        More than ``data.max_quarantined`` of a table's rows are refused.
+    BusyError
+        A database is locked.
+    """
+    con = con or connect(params.data)
+    stated = _stated_end(con, params.data)
+    specs = _wanted(table_specs(params.data), tables)
+    sources = _find_all(specs, params.data, workspace)
+    columns = sources["leads"].columns
+    if types is not None:
+        specs["leads"] = optional_order(specs["leads"], columns)
+        types = only_attributes(types)
+    names = list(types) if types is not None else attribute_names(columns, params.data)
+    check_attribute_names(names, where=sources["leads"].where)
+    raws = _read_all(
+        con, specs | {"leads": with_attributes(specs["leads"], dict.fromkeys(names, "text"))}, sources
+    )
+    if types is None:
+        types = find_types(con, raws["leads"].table, names, missing=specs["leads"].missing)
+    specs["leads"] = with_attributes(specs["leads"], types)
+    accepted = _accept_all(con, specs, raws, now=now, limit=params.data.max_quarantined)
+    return Canonical(
+        tables={name: part.table for name, part in accepted.items()} | _unsettled(accepted),
+        quarantine=join_quarantines([part.quarantine for part in accepted.values()]),
+        counts=_count_table(accepted),
+        attribute_types=dict(types),
+        observed_until=stated or _latest(con, accepted),
+        rule_counts=_rule_table(accepted),
+        raw_hashes=_hash_files(sources.values(), workspace),
+    )
+
+
+def summarise_counts(counts: pd.DataFrame) -> str:
+    """Return one line for each table: rows read = rows accepted + rows quarantined."""
+    return "\n".join(
+        f"{row.table}: {row.read:,} rows read = {row.accepted:,} accepted + {row.quarantined:,} quarantined"
+        for row in counts.itertuples(index=False)
+    )
+
+
+def _wanted(specs: dict[str, TableSpec], tables: Collection[str] | None) -> dict[str, TableSpec]:
+    return {name: spec for name, spec in specs.items() if tables is None or name in {"leads", *tables}}
+
+
+def _find_all(specs: Iterable[str], data: DataParams, workspace: Path) -> dict[str, RawSource]:
+    sources: dict[str, RawSource] = {}
+    for name in specs:
+        section = getattr(data, name)
+        if section.path is None:
+            sources[name] = sources["leads"]
+        else:
+            sources[name] = find_source(
+                section.path, workspace, delimiter=section.delimiter, section=f"data.{name}"
+            )
+    return sources
+
+
+def _read_all(
+    con: Backend, specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource]
+) -> dict[str, Raw]:
+    """Read each raw table once, with the columns of all canonical tables that come from it."""
+    for name, spec in specs.items():
+        check_columns(
+            spec, sources[name].columns, where=sources[name].where, delimiter=sources[name].delimiter
+        )
+    raws: dict[RawSource, Raw] = {}
+    for name in specs:
+        source = sources[name]
+        if source not in raws:
+            shared = [spec for other, spec in specs.items() if sources[other] is source]
+            raws[source] = read_raw(con, source, [c for spec in shared for c in spec.raw_columns])
+    return {name: raws[sources[name]] for name in specs}
+
+
+def _accept_all(
+    con: Backend, specs: Mapping[str, TableSpec], raws: Mapping[str, Raw], *, now: datetime, limit: float
+) -> dict[str, _Accepted]:
+    accepted: dict[str, _Accepted] = {}
+    for name, spec in specs.items():
+        leads = accepted["leads"].table if spec.of_leads else None
+        accepted[name] = _accept(con, spec, raws[name], leads, now=now, limit=limit)
+    return accepted
+
+
+def _accept(
+    con: Backend, spec: TableSpec, raw: Raw, leads: ir.Table | None, *, now: datetime, limit: float
+) -> _Accepted:
+    """Judge one table's rows, refuse the table if too much of it is bad, and check what is left."""
+    # Imported here because pandera takes a second to import, which scoring, through this module, is spared.
+    from propensity.data.schemas import check_schema
+
+    rules = row_rules(spec, now=now)
+    judged = stage(con, judge(read_columns(raw.table, spec), spec, rules, leads=leads))
+    rules = [*rules, repeat_rule(spec)]
+    tally = count_rows(con, judged, spec, rules, malformed=len(raw.malformed))
+    logger.info("%s: %d rows read, %d quarantined", spec.name, tally.read, tally.quarantined)
+    check_counts(con, tally, spec, judged, raw, limit=limit)
+    table = finish(judged.filter(~judged[BAD]), spec)
+    check_schema(table, spec)
+    parts = [malformed_rows(raw.malformed, spec.name)]
+    if tally.quarantined > len(raw.malformed):
+        parts.append(quarantined_rows(con, judged, raw.table, spec, rules))
+    return _Accepted(spec, judged, table, tally, join_quarantines(parts))
+
+
+def _unsettled(accepted: Mapping[str, _Accepted]) -> dict[str, ir.Table]:
+    if "outcomes" not in accepted:
+        return {}
+    outcomes, leads = accepted["outcomes"], accepted["leads"].table
+    refused = outcomes.judged.filter(outcomes.judged[BAD]).select("lead_id").distinct()
+    return {"unsettled": refused.semi_join(leads, "lead_id").anti_join(outcomes.table, "lead_id")}
+
+
+def _count_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
+    rows = [(t.table, t.read, t.accepted, t.quarantined) for t in (part.tally for part in accepted.values())]
+    return pd.DataFrame(rows, columns=["table", "read", "accepted", "quarantined"])
+
+
+def _rule_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
+    rows = [
+        (name, rule, shown_column(part.spec, column) if column else None, count)
+        for name, part in accepted.items()
+        for (rule, column), count in part.tally.broken.items()
+    ]
+    return pd.DataFrame(rows, columns=["table", "rule", "column", "rows"])
+
+
+def _stated_end(con: Backend, data: DataParams) -> datetime | None:
+    if data.observed_until is None:
+        return None
+    moment = con.to_pyarrow(moment_of(ibis.literal(data.observed_until), zone=data.timezone)).as_py()
+    if moment is None:
+        raise ParamsError(
+            "data.observed_until: expected an ISO 8601 timestamp such as 2024-06-30T00:00:00+00:00, "
+            f"got {data.observed_until!r}"
+        )
+    return _as_utc(moment)
+
+
+def _latest(con: Backend, accepted: Mapping[str, _Accepted]) -> datetime | None:
+    dated = [accepted[name].table[column] for name, column in _OBSERVED if name in accepted]
+    ends = [con.to_pyarrow(column.max()).as_py() for column in dated]
+    return max((_as_utc(end) for end in ends if end is not None), default=None)
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment.astimezone(UTC)
+
+
+def _hash_files(sources: Iterable[RawSource], workspace: Path) -> dict[str, str]:
+    """Name files from the workspace, so that moving it does not change what is recorded."""
+    found = {file for source in sources for file in source.files}
+    named = {Path(os.path.relpath(file, workspace)).as_posix(): sha256(file) for file in found}
+    return dict(sorted(named.items()))

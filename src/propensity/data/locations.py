@@ -1,0 +1,208 @@
+"""Where params say a raw table is, whether it is there, and what columns it has."""
+
+from __future__ import annotations
+
+import glob
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.parquet as pq
+from ibis.backends.duckdb import Backend
+
+from propensity.data.delimited import read_header
+from propensity.errors import BusyError, InputError, ParamsError, nearest, some
+from propensity.params import Database
+
+_DELIMITED = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
+_PARQUET = (".parquet", ".pq")
+_DUCKDB = "duckdb:///"
+
+
+@dataclass(frozen=True)
+class RawSource:
+    """A raw table that was found: its files, in order of name, and the columns in the first of them."""
+
+    kind: Literal["delimited", "parquet", "duckdb"]
+    files: tuple[Path, ...]
+    columns: tuple[str, ...]
+    delimiter: str | None = None
+    table: str | None = None
+
+    @property
+    def where(self) -> str:
+        """How messages call it."""
+        if self.table is not None:
+            return f"table {self.table!r} of {self.files[0]}"
+        more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
+        return f"{self.files[0]}{more}"
+
+
+def find_source(path: str | Database, workspace: Path, *, delimiter: str, section: str) -> RawSource:
+    """Return the raw table that params name, after reading the names of its columns only.
+
+    Parameters
+    ----------
+    path
+        A file, a pattern such as ``data/raw/leads-*.csv``, or a database and its table; relative to
+        `workspace`.
+    section
+        How messages call the params, such as ``data.leads``.
+
+    Raises
+    ------
+    InputError
+        Nothing is there, or it cannot be read.
+    BusyError
+        The database is open elsewhere for writing.
+    """
+    if isinstance(path, Database):
+        return _find_database(path, workspace, section)
+    files = _find_files(path, workspace, section)
+    kind = _kind_of(files, section)
+    if kind == "delimited" and len(delimiter) != 1:
+        raise ParamsError(f"{section}.delimiter: expected one character, got {delimiter!r}")
+    columns = [_read_columns(file, kind, delimiter) for file in files]
+    for file, names in zip(files[1:], columns[1:], strict=True):
+        _check_same_columns(columns[0], names, files[0], file)
+    return RawSource(kind, tuple(files), tuple(columns[0]), delimiter if kind == "delimited" else None)
+
+
+def _find_files(pattern: str, workspace: Path, section: str) -> list[Path]:
+    path = workspace / pattern
+    if path.is_file():
+        return [path]
+    if path.is_dir():
+        raise InputError(
+            f"{section}.path: {path} is a folder; name a file, or a pattern such as '{pattern}/*.parquet'"
+        )
+    if not glob.has_magic(pattern):
+        raise InputError(f"{section}.path: {path} does not exist{_beside(path)}")
+    files = [file for file in _matching(path) if file.is_file()]
+    if not files:
+        raise InputError(f"{section}.path: no file matches {path}")
+    return files
+
+
+def _matching(pattern: Path) -> list[Path]:
+    parts = pattern.parts
+    fixed = next(place for place, part in enumerate(parts) if glob.has_magic(part))
+    return sorted(Path(*parts[:fixed]).glob("/".join(parts[fixed:])))
+
+
+def _beside(path: Path) -> str:
+    if not path.parent.is_dir():
+        return f"; there is no folder {path.parent} either"
+    names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
+    return (
+        f"{nearest(path.name, names)}; the files there: {some(names)}" if names else "; its folder is empty"
+    )
+
+
+def _kind_of(files: Sequence[Path], section: str) -> Literal["delimited", "parquet"]:
+    kinds = {_kind_of_file(file, section) for file in files}
+    if len(kinds) > 1:
+        raise InputError(f"{section}.path matches delimited and Parquet files; expected one kind")
+    return kinds.pop()
+
+
+def _kind_of_file(file: Path, section: str) -> Literal["delimited", "parquet"]:
+    name = file.name.lower()
+    if name.endswith(_PARQUET):
+        return "parquet"
+    if name.endswith(_DELIMITED):
+        return "delimited"
+    raise InputError(
+        f"{section}.path: {file} is of no known kind; supported are {', '.join((*_DELIMITED, *_PARQUET))} "
+        f"and {{url: {_DUCKDB}FILE, table: NAME}}"
+    )
+
+
+def _read_columns(file: Path, kind: str, delimiter: str) -> list[str]:
+    if kind == "delimited":
+        names = read_header(file, delimiter=delimiter)
+    else:
+        with as_input_error(file):
+            names = pq.read_schema(file).names
+    _check_names(names, file)
+    return names
+
+
+def _check_names(names: Sequence[str], file: Path) -> None:
+    lower = [name.lower() for name in names]
+    alike = [name for name in names if lower.count(name.lower()) > 1]
+    if alike:
+        raise InputError(
+            f"{file}: the columns {some(alike)} differ only in upper and lower case; rename them"
+        )
+    taken = [name for name in names if name.startswith("__")]
+    if taken:
+        raise InputError(f"{file}: the columns {some(taken)} begin with '__', which is reserved; rename them")
+
+
+def _check_same_columns(first: Sequence[str], names: Sequence[str], first_file: Path, file: Path) -> None:
+    extra, absent = sorted(set(names) - set(first)), sorted(set(first) - set(names))
+    if extra or absent:
+        differences = [f"has {some(extra)}"] if extra else []
+        differences += [f"lacks {some(absent)}"] if absent else []
+        raise InputError(
+            f"{file} {' and '.join(differences)}, unlike {first_file}; expected the same columns"
+        )
+
+
+def _find_database(source: Database, workspace: Path, section: str) -> RawSource:
+    if not source.url.startswith(_DUCKDB):
+        raise InputError(
+            f"{section}.path.url: {source.url.split('://')[0]}:// is not supported; "
+            f"expected {_DUCKDB}FILE, or export the table to Parquet or CSV"
+        )
+    file = workspace / source.url.removeprefix(_DUCKDB)
+    if not file.is_file():
+        raise InputError(f"{section}.path.url: {file} does not exist{_beside(file)}")
+    con = ibis.duckdb.connect()
+    try:
+        with as_input_error(file), attached(con, file) as database:
+            columns = table_in(con, database, source.table).columns
+    finally:
+        con.disconnect()
+    _check_names(columns, file)
+    return RawSource("duckdb", (file,), tuple(columns), table=source.table)
+
+
+@contextmanager
+def attached(con: Backend, file: Path) -> Iterator[str]:
+    name = f"source_{uuid.uuid4().hex}"
+    con.attach(file, name, read_only=True)
+    try:
+        yield name
+    finally:
+        con.detach(name)
+
+
+def table_in(con: Backend, database: str, name: str) -> ir.Table:
+    schema, _, table = name.rpartition(".")
+    schema = schema or "main"
+    names = con.list_tables(database=(database, schema))
+    if table not in names:
+        raise InputError(f"table {name!r} is not there{nearest(table, names)}; the tables: {some(names)}")
+    return con.table(table, database=(database, schema))
+
+
+@contextmanager
+def as_input_error(file: Path) -> Iterator[None]:
+    """Turn what an engine says of a damaged or locked file into our errors."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        if "lock" in str(error).lower() and isinstance(error, duckdb.IOException):
+            raise BusyError(f"{file} is in use by another program; try again later: {error}") from None
+        raise InputError(f"{file} could not be read: {str(error).splitlines()[0]}") from None

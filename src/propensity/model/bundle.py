@@ -1,0 +1,265 @@
+"""The bundle: a folder that holds one model, everything needed to score with it, and its hashes.
+
+Nothing in it is code: LightGBM's text format, JSON and Parquet. It is verified before it is read:
+the manifest against its own seal, each file against its SHA-256, and then the model against rows
+whose scores were written down when it was made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+import re
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from propensity.data.files import read_json, replaced_folder, sha256, to_json, write_parquet, write_text
+from propensity.errors import BundleError, some
+from propensity.features.catalogue import Feature, Plan, plan_to_json
+from propensity.model.calibration import Calibrator, calibrator_from_json, calibrator_to_json
+from propensity.model.encoding import Encoding, encode, encoding_from_json, encoding_to_json
+from propensity.model.estimators import (
+    Blend,
+    Boosted,
+    Estimator,
+    Logistic,
+    Vector,
+    logistic_from_json,
+    logistic_to_json,
+    make_boosted,
+)
+
+FORMAT = 1
+MANIFEST = "manifest.json"
+PACKAGES = ("lightgbm", "numpy", "pandas", "propensity", "scikit-learn")
+PROBE_TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A model with everything needed to score.
+
+    Attributes
+    ----------
+    plan : Plan
+        What features are built from.
+    encoding : Encoding
+        The features the model reads and the levels of its categories.
+    model : Estimator
+    calibrator : Calibrator
+    cutoffs : dict
+        The content of ``cutoffs.json``.
+    params : dict
+        The params the model was trained with.
+    data : dict
+        The data window: ``observed_until``, counts, and the raw files' hashes.
+    model_version : str
+        Twelve hex digits that name this very content; empty until the bundle is written.
+    """
+
+    plan: Plan
+    encoding: Encoding
+    model: Estimator
+    calibrator: Calibrator
+    cutoffs: dict[str, Any]
+    params: dict[str, Any]
+    data: dict[str, Any]
+    model_version: str = ""
+    versions: dict[str, str] | None = None
+
+    @property
+    def features(self) -> list[Feature]:
+        """The features the model reads, in order."""
+        return self.encoding.features
+
+
+def log_odds(bundle: Bundle, table: pd.DataFrame) -> Vector:
+    """Return the calibrated log-odds of a feature table's rows."""
+    return bundle.calibrator.log_odds(bundle.model.margin(encode(table, bundle.encoding)))
+
+
+def write_bundle(bundle: Bundle, folder: Path, probe: pd.DataFrame) -> str:
+    """Write the bundle; the same content gives the same bytes, whole or not at all.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    folder : Path
+        What it held before is replaced once the new bundle is complete.
+    probe : DataFrame
+        Feature rows to score again after each load.
+
+    Returns
+    -------
+    str
+        The model's version.
+    """
+    with replaced_folder(folder) as fresh:
+        write_model(bundle.model, fresh)
+        write_text(to_json(calibrator_to_json(bundle.calibrator)), fresh / "calibrator.json")
+        write_text(to_json(bundle.cutoffs), fresh / "cutoffs.json")
+        features = {"plan": plan_to_json(bundle.plan), **encoding_to_json(bundle.encoding)}
+        write_text(to_json(features), fresh / "features.json")
+        columns = probe[bundle.encoding.names].reset_index(drop=True)
+        write_parquet(columns.assign(expected_log_odds=log_odds(bundle, columns)), fresh / "probe.parquet")
+        manifest = _manifest(bundle, fresh)
+        write_text(to_json(manifest), fresh / MANIFEST)
+    return str(manifest["model_version"])
+
+
+def read_bundle(folder: Path, *, threads: int = 0) -> Bundle:
+    """Verify and load a bundle.
+
+    Raises
+    ------
+    BundleError
+        The folder is not a bundle, a file is missing, unknown or changed, or the model does not
+        score its probe rows as it did when it was made.
+    """
+    manifest = verify_files(folder)
+    try:
+        bundle = _parse(folder, manifest, threads)
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{folder} could not be read: {error!r}") from error
+    _check_probe(bundle, folder)
+    return bundle
+
+
+def verify_files(folder: Path) -> dict[str, Any]:
+    """Check the manifest's seal and each file's hash, and return the manifest.
+
+    Raises
+    ------
+    BundleError
+        As in `read_bundle`, the probe apart.
+    """
+    manifest = _read_manifest(folder)
+    if manifest.get("format") != FORMAT:
+        raise BundleError(
+            f"{folder / MANIFEST} has bundle format {manifest.get('format')!r}, this version of propensity "
+            f"reads format {FORMAT}; retrain, or use the version that wrote it"
+        )
+    files: dict[str, str] = manifest["files"]
+    present = {path.name for path in folder.iterdir()} - {MANIFEST}
+    if missing := sorted(set(files) - present):
+        raise BundleError(f"{folder} lacks {some(missing)} that its manifest lists; copy the whole folder")
+    if unknown := sorted(present - set(files)):
+        raise BundleError(f"{folder} holds {some(unknown)} that its manifest does not list; remove them")
+    changed = [name for name, digest in sorted(files.items()) if sha256(folder / name) != digest]
+    if changed:
+        raise BundleError(
+            f"{some(changed)} in {folder} changed after the bundle was written (SHA-256 differs); restore it "
+            "from a copy, or train again"
+        )
+    return manifest
+
+
+def write_model(model: Estimator, folder: Path) -> None:
+    """Write a model as ``model.txt``, ``logistic.json`` or both."""
+    for name, content in _model_files(model).items():
+        write_text(content, folder / name)
+
+
+def read_model(
+    folder: Path, encoding: Encoding, *, blend_weight: float | None, threads: int = 0
+) -> Estimator:
+    """Read what `write_model` wrote; both files together are a blend."""
+    logistic = boosted = None
+    if (folder / "logistic.json").exists():
+        n_codes = {j: encoding.n_codes(encoding.names[j]) for j in encoding.categories}
+        logistic = logistic_from_json(read_json(folder / "logistic.json"), n_codes=n_codes)
+    if (folder / "model.txt").exists():
+        text = (folder / "model.txt").read_text(encoding="utf-8")
+        boosted = make_boosted(text, len(encoding.features), threads=threads)
+    if logistic and boosted:
+        if blend_weight is None:
+            raise BundleError(f"{folder} holds two models but no weight to blend them with")
+        return Blend(logistic, boosted, blend_weight)
+    model = logistic or boosted
+    if model is None:
+        raise BundleError(f"{folder} holds neither model.txt nor logistic.json")
+    return model
+
+
+def _model_files(model: Estimator) -> dict[str, str]:
+    if isinstance(model, Logistic):
+        return {"logistic.json": to_json(logistic_to_json(model))}
+    if isinstance(model, Boosted):
+        return {"model.txt": model.booster.model_to_string()}
+    assert isinstance(model, Blend)
+    return {**_model_files(model.logistic), **_model_files(model.boosted)}
+
+
+def _manifest(bundle: Bundle, folder: Path) -> dict[str, Any]:
+    files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "blend_weight": bundle.model.weight if isinstance(bundle.model, Blend) else None,
+        "files": files,
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
+        "data": bundle.data,
+        "params": bundle.params,
+    }
+    content["model_version"] = _digest(content)[:12]
+    return content | {"seal": _digest(content)}
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(to_json(content).encode()).hexdigest()
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    try:
+        text = path.read_text(encoding="utf-8")
+        manifest = json.loads(text)
+    except FileNotFoundError:
+        raise BundleError(
+            f"{folder} is not a bundle: it has no {MANIFEST}; 'propensity run' writes one"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{path} could not be read: {error}") from None
+    intact = (
+        isinstance(manifest, dict)
+        and text == to_json(manifest)
+        and manifest.get("seal") == _digest({k: v for k, v in manifest.items() if k != "seal"})
+        and all(re.fullmatch(r"[\w.]+", name) for name in manifest.get("files", {}))
+    )
+    if not intact:
+        raise BundleError(
+            f"{path} changed after the bundle was written; restore it from a copy, or train again"
+        )
+    return manifest
+
+
+def _parse(folder: Path, manifest: dict[str, Any], threads: int) -> Bundle:
+    features = read_json(folder / "features.json")
+    encoding = encoding_from_json(features)
+    return Bundle(
+        plan=Plan(**features["plan"]),
+        encoding=encoding,
+        model=read_model(folder, encoding, blend_weight=manifest["blend_weight"], threads=threads),
+        calibrator=calibrator_from_json(read_json(folder / "calibrator.json")),
+        cutoffs=read_json(folder / "cutoffs.json"),
+        params=manifest["params"],
+        data=manifest["data"],
+        model_version=manifest["model_version"],
+        versions=manifest["versions"],
+    )
+
+
+def _check_probe(bundle: Bundle, folder: Path) -> None:
+    probe = pd.read_parquet(folder / "probe.parquet")
+    expected = probe.pop("expected_log_odds").to_numpy()
+    gap = float(np.abs(log_odds(bundle, probe) - expected).max(initial=0.0))
+    if not gap <= PROBE_TOLERANCE:
+        raise BundleError(
+            f"{folder} scores its probe rows differently here: the largest gap in log-odds is {gap:.3g}, "
+            f"at most {PROBE_TOLERANCE:g} is allowed. It was made with {bundle.versions}"
+        )

@@ -1,0 +1,160 @@
+"""From the feature table to the matrix the estimators read, and the levels that make it the same everywhere.
+
+A category is text outside and a number inside: its place in a list of levels stored in the bundle.
+Place 0 is "missing" and place 1 "any other", which training fills with the rare levels.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from propensity.errors import InputError
+from propensity.features.catalogue import Feature
+
+MISSING, OTHER, FIRST_LEVEL = 0, 1, 2
+Matrix = npt.NDArray[np.float64]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """The features a model uses, in order, and the levels of the categories among them.
+
+    Attributes
+    ----------
+    features : list of Feature
+    levels : dict
+        Feature name to its levels; level ``i`` is encoded as ``i + 2``.
+    """
+
+    features: list[Feature]
+    levels: dict[str, list[str]]
+
+    @property
+    def names(self) -> list[str]:
+        """The feature names, in the order of the matrix's columns."""
+        return [feature.name for feature in self.features]
+
+    @property
+    def categories(self) -> list[int]:
+        """The places of the categories among the columns."""
+        return [i for i, feature in enumerate(self.features) if feature.kind == "category"]
+
+    def n_codes(self, feature: str) -> int:
+        """How many codes a category has, missing and other included."""
+        return FIRST_LEVEL + len(self.levels[feature])
+
+
+def fit_encoding(
+    table: pd.DataFrame, features: Sequence[Feature], *, most_levels: int = 60, least_rows: int = 20
+) -> Encoding:
+    """Choose the features that vary and learn the levels of the categories.
+
+    Dropped are features with one value throughout, features equal to an earlier one in every row,
+    and the month of the year when `table` does not hold all twelve.
+
+    Parameters
+    ----------
+    table : DataFrame
+        The training part's features.
+    features : sequence of Feature
+    most_levels : int
+        Levels kept of a category, the most frequent first.
+    least_rows : int
+        Rows a level needs to be kept.
+    """
+    levels: dict[str, list[str]] = {}
+    kept: list[Feature] = []
+    seen: set[bytes] = set()
+    for feature in features:
+        column = table[feature.name]
+        if feature.name == "as_of_month" and column.nunique() < 12:
+            logger.info("as_of_month is left out: the training part does not hold all twelve months")
+            continue
+        if feature.kind == "category":
+            levels[feature.name] = _frequent(column, most_levels, least_rows)
+        codes = _encode_column(column, feature, levels)
+        fingerprint = codes.tobytes()
+        if _varies(codes) and fingerprint not in seen:
+            seen.add(fingerprint)
+            kept.append(feature)
+    names = {feature.name for feature in kept}
+    logger.info("%d of %d features vary in the training part and are used", len(kept), len(features))
+    return Encoding(kept, {name: found for name, found in levels.items() if name in names})
+
+
+def encode(table: pd.DataFrame, encoding: Encoding) -> Matrix:
+    """Return the matrix of a feature table: numbers as they are, categories as codes.
+
+    Columns may stand in any order and extra ones are ignored. Unseen categories get the code of
+    "any other" and are counted in the log.
+
+    Returns
+    -------
+    array of shape (n_rows, n_features)
+        NaN where a number is missing.
+
+    Raises
+    ------
+    InputError
+        A column is missing.
+    """
+    missing = [name for name in encoding.names if name not in table.columns]
+    if missing:
+        raise InputError(f"the feature table lacks the columns {missing}; it has {list(table.columns)}")
+    matrix = np.empty((len(table), len(encoding.features)))
+    for i, feature in enumerate(encoding.features):
+        matrix[:, i] = _encode_column(table[feature.name], feature, encoding.levels)
+    return matrix
+
+
+def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:
+    """Count, per category, the rows whose value is not among the stored levels."""
+    counts = {}
+    for i in encoding.categories:
+        name = encoding.features[i].name
+        known = pd.Index(encoding.levels[name])
+        unseen = int((table[name].notna() & ~table[name].isin(known)).sum())
+        if unseen:
+            counts[name] = unseen
+    return counts
+
+
+def encoding_to_json(encoding: Encoding) -> dict[str, Any]:
+    """Return the features with their levels, for the bundle."""
+    return {"features": [dict(vars(f)) for f in encoding.features], "levels": encoding.levels}
+
+
+def encoding_from_json(content: dict[str, Any]) -> Encoding:
+    """Read what `encoding_to_json` returned."""
+    return Encoding([Feature(**f) for f in content["features"]], dict(content["levels"]))
+
+
+def _encode_column(
+    column: pd.Series[Any], feature: Feature, levels: dict[str, list[str]]
+) -> npt.NDArray[np.float64]:
+    if feature.kind == "number":
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    place = pd.Index(levels[feature.name], dtype="object").get_indexer(column.astype("object"))
+    codes = np.where(place >= 0, place + FIRST_LEVEL, OTHER)
+    return np.where(column.isna(), MISSING, codes).astype(np.float64)
+
+
+def _frequent(column: pd.Series[str], most: int, least: int) -> list[str]:
+    counts = column.dropna().value_counts()
+    frequent = counts[counts >= least]
+    ordered = frequent.reset_index().sort_values(["count", column.name], ascending=[False, True])
+    return [str(level) for level in ordered[column.name].head(most)]
+
+
+def _varies(values: npt.NDArray[np.float64]) -> bool:
+    known = values[~np.isnan(values)]
+    return len(known) > 0 and (len(known) < len(values) or bool((known != known[0]).any()))

@@ -1,0 +1,191 @@
+"""The candidates: additive in their log-odds, so that every prediction can be explained exactly.
+
+Each estimator reads the matrix of `propensity.model.encoding` and returns a *margin*, the raw
+log-odds before calibration.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+from scipy.special import expit
+
+from propensity.errors import BundleError
+
+Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
+
+
+class Estimator(Protocol):
+    """What a candidate must offer."""
+
+    def margin(self, matrix: Matrix) -> Vector:
+        """Return the log-odds of each row, shape (n_rows,)."""
+        ...
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return what each feature adds to each row's margin, shape (n_rows, n_features)."""
+        ...
+
+    @property
+    def base(self) -> float:
+        """The margin to which the contributions are added."""
+        ...
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A generalised additive model: one curve or table a feature, summed.
+
+    Attributes
+    ----------
+    base : float
+        The mean margin of the training rows; each term has mean zero there.
+    knots : list of array
+        Per feature, ascending x values of a piecewise linear curve, constant beyond both ends; for
+        a category, its codes 0, 1, 2, ...
+    values : list of array
+        What the feature adds at each knot or code.
+    missing : array of shape (n_features,)
+        What a missing number adds.
+    categories : frozenset of int
+        The features that are categories.
+    """
+
+    base: float
+    knots: list[Vector]
+    values: list[Vector]
+    missing: Vector
+    categories: frozenset[int]
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return each feature's term, shape (n_rows, n_features)."""
+        terms = np.empty_like(matrix)
+        for j, (knots, values) in enumerate(zip(self.knots, self.values, strict=True)):
+            x = matrix[:, j]
+            if j in self.categories:
+                terms[:, j] = values[x.astype(np.int64)]
+            else:
+                terms[:, j] = np.where(np.isnan(x), self.missing[j], np.interp(x, knots, values))
+        return terms
+
+    def margin(self, matrix: Matrix) -> Vector:
+        """Return the sum of base and terms, added in the features' order so that batches agree."""
+        return add_columns(self.contributions(matrix), self.base)
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """LightGBM trees, explained by exact path-dependent tree SHAP.
+
+    Attributes
+    ----------
+    booster : lightgbm.Booster
+    base : float
+        The mean margin under the trees' own cover counts.
+    threads : int
+        Threads to use; 0 for all.
+    """
+
+    booster: lgb.Booster
+    base: float
+    threads: int = 0
+
+    def margin(self, matrix: Matrix) -> Vector:
+        """Return the raw prediction of each row."""
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=self.threads))
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return each feature's SHAP value, shape (n_rows, n_features)."""
+        return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads))[:, :-1]
+
+
+@dataclass(frozen=True)
+class Blend:
+    """A weighted mean of two candidates' margins; their contributions blend alike.
+
+    Attributes
+    ----------
+    logistic, boosted : Logistic, Boosted
+    weight : float
+        The share of `boosted`, 0 to 1.
+    """
+
+    logistic: Logistic
+    boosted: Boosted
+    weight: float
+
+    @property
+    def base(self) -> float:
+        """The blended base."""
+        return self.weight * self.boosted.base + (1 - self.weight) * self.logistic.base
+
+    def margin(self, matrix: Matrix) -> Vector:
+        """Return the blended margin of each row."""
+        return self.weight * self.boosted.margin(matrix) + (1 - self.weight) * self.logistic.margin(matrix)
+
+    def contributions(self, matrix: Matrix) -> Matrix:
+        """Return the blended contribution of each feature, shape (n_rows, n_features)."""
+        boosted = self.boosted.contributions(matrix)
+        return self.weight * boosted + (1 - self.weight) * self.logistic.contributions(matrix)
+
+
+def add_columns(terms: Matrix, base: float) -> Vector:
+    """Sum base and columns one after another: a row's sum then does not depend on its batch."""
+    total = np.full(len(terms), base)
+    for column in terms.T:
+        total += column
+    return total
+
+
+def probability_of(log_odds: Vector) -> Vector:
+    """Return the probability of log-odds."""
+    return np.asarray(expit(log_odds))
+
+
+def make_boosted(model_text: str, n_features: int, *, threads: int = 0) -> Boosted:
+    """Load LightGBM's text format and read the base from it."""
+    booster = lgb.Booster(model_str=model_text, params={"verbosity": -1})
+    if booster.num_feature() != n_features:
+        raise BundleError(f"model.txt has {booster.num_feature()} features, features.json {n_features}")
+    row = np.full((1, n_features), np.nan)
+    base = float(np.asarray(booster.predict(row, pred_contrib=True, num_threads=1))[0, -1])
+    return Boosted(booster, base, threads)
+
+
+def logistic_to_json(model: Logistic) -> dict[str, Any]:
+    """Return the model's numbers for ``logistic.json``."""
+    return {
+        "base": model.base,
+        "knots": [k.tolist() for k in model.knots],
+        "values": [v.tolist() for v in model.values],
+        "missing": model.missing.tolist(),
+        "categories": sorted(model.categories),
+    }
+
+
+def logistic_from_json(content: dict[str, Any], *, n_codes: dict[int, int]) -> Logistic:
+    """Read what `logistic_to_json` returned.
+
+    Raises
+    ------
+    BundleError
+        The shapes do not fit together.
+    """
+    model = Logistic(
+        float(content["base"]),
+        [np.asarray(k, dtype=np.float64) for k in content["knots"]],
+        [np.asarray(v, dtype=np.float64) for v in content["values"]],
+        np.asarray(content["missing"], dtype=np.float64),
+        frozenset(content["categories"]),
+    )
+    shapes = zip(model.knots, model.values, strict=True)
+    if any(len(k) != len(v) for k, v in shapes) or len(model.missing) != len(model.knots):
+        raise BundleError("logistic.json: knots and values differ in length")
+    if model.categories != set(n_codes) or any(len(model.values[j]) != n for j, n in n_codes.items()):
+        raise BundleError("logistic.json and features.json disagree about the categories")
+    return model

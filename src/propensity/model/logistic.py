@@ -1,0 +1,116 @@
+"""Fitting the regularised additive logistic regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
+
+from propensity.model.encoding import Encoding
+from propensity.model.estimators import Logistic, Matrix, Vector
+
+# Strength of the ridge penalty on standardised columns, from near none to near the base rate.
+PENALTIES = (1.0, 10.0, 50.0, 200.0, 1000.0, 5000.0)
+
+
+@dataclass(frozen=True)
+class _Term:
+    """How one feature becomes columns of the design."""
+
+    knots: Vector
+    category: bool
+    sign: int = 0
+
+
+def fit_logistic(
+    matrix: Matrix,
+    won: npt.NDArray[np.bool_],
+    weight: Vector,
+    encoding: Encoding,
+    *,
+    penalty: float,
+    monotone: dict[str, int],
+) -> Logistic:
+    """Fit a ridge-penalised logistic regression on piecewise linear curves and level tables.
+
+    A number becomes its own value and a hinge at each inner knot (quantiles of its values), a
+    category one column a code, a missing number one column more. Columns are standardised, so the
+    penalty treats features alike whatever their unit.
+
+    Parameters
+    ----------
+    matrix : array of shape (n_rows, n_features)
+    won : array of bool, shape (n_rows,)
+    weight : array of shape (n_rows,)
+    encoding : Encoding
+    penalty : float
+        The ridge penalty, larger for stronger shrinkage; the inverse of scikit-learn's ``C``.
+    monotone : dict
+        Feature to +1 or -1. Such a feature is one straight line, flat if its slope has the other sign.
+    """
+    terms = [_make_term(matrix[:, j], encoding, j, monotone) for j in range(matrix.shape[1])]
+    blocks = [_columns(matrix[:, j], term) for j, term in enumerate(terms)]
+    design = np.hstack(blocks)
+    scale = design.std(axis=0)
+    scale[scale == 0] = 1.0
+    design -= design.mean(axis=0)
+    design /= scale
+    # One thread: the order of a sum, and so the last bits of a model, must not depend on the machine's load.
+    with threadpool_limits(limits=1):
+        fitted = LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=200)
+        fitted.fit(design, won, sample_weight=weight)
+    coefficients = fitted.coef_[0] / scale
+    return _collect(matrix, terms, blocks, coefficients, float(fitted.intercept_[0]))
+
+
+def _make_term(
+    x: Vector, encoding: Encoding, j: int, monotone: dict[str, int], *, most_inner: int = 5
+) -> _Term:
+    feature = encoding.features[j]
+    if feature.kind == "category":
+        return _Term(np.arange(encoding.n_codes(feature.name), dtype=np.float64), category=True)
+    known = x[~np.isnan(x)]
+    low, high = np.quantile(known, [0.001, 0.999], method="nearest")
+    if low == high:
+        low, high = known.min(), known.max()
+    if feature.name in monotone:
+        return _Term(np.unique([low, high]), category=False, sign=monotone[feature.name])
+    # Quantiles of the values above the lowest: counts that are mostly zero still get their knots.
+    above = known[known > low]
+    shares = np.arange(1, most_inner + 1) / (most_inner + 1)
+    inner = np.quantile(above, shares, method="nearest") if len(above) else np.empty(0)
+    return _Term(np.unique([low, *inner[(low < inner) & (inner < high)], high]), category=False)
+
+
+def _columns(x: Vector, term: _Term) -> Matrix:
+    """Return the design's columns of one feature, shape (n_rows, n_columns)."""
+    if term.category:
+        return (x[:, None] == term.knots[None, :]).astype(np.float64)
+    known = ~np.isnan(x)
+    clipped = np.clip(np.where(known, x, term.knots[0]), term.knots[0], term.knots[-1])
+    hinges = [np.maximum(0.0, clipped - knot) for knot in term.knots[:-1]]
+    return np.column_stack([*hinges, ~known])
+
+
+def _collect(
+    matrix: Matrix, terms: list[_Term], blocks: list[Matrix], coefficients: Vector, intercept: float
+) -> Logistic:
+    """Turn coefficients into one curve or table a feature, each with mean zero on the training rows."""
+    knots, values, missing = [], [], []
+    place = 0
+    for j, (term, block) in enumerate(zip(terms, blocks, strict=True)):
+        own = coefficients[place : place + block.shape[1]]
+        place += block.shape[1]
+        if term.sign * own[0] < 0:
+            own = np.where(np.arange(len(own)) == 0, 0.0, own)
+        centre = float(block.mean(axis=0) @ own)
+        knots.append(term.knots)
+        values.append(_columns(term.knots, term) @ own - centre)
+        at_missing = _columns(np.array([np.nan]), term) @ own - centre if not term.category else np.zeros(1)
+        has_missing = bool(np.isnan(matrix[:, j]).any())
+        missing.append(float(at_missing[0]) if has_missing or term.category else 0.0)
+    categories = frozenset(j for j, term in enumerate(terms) if term.category)
+    return Logistic(intercept, knots, values, np.array(missing), categories)

@@ -1,0 +1,388 @@
+"""The meaning of ``params.yaml``: every key, its type and its default, and how a mistake is reported.
+
+A workspace is the folder that holds ``params.yaml``; every path in the file is relative to it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import available_timezones
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from propensity.errors import InputError, ParamsError, nearest
+
+BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "email", "social", "sales")
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Days = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """A part of the file: unknown keys are refused and nothing changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Database(Section):
+    """A table of a database, such as ``{url: duckdb:///crm.duckdb, table: leads}``."""
+
+    url: str
+    table: str
+
+
+class Source(Section):
+    """Where a raw table is read from."""
+
+    path: str | Database
+    delimiter: str = ","
+    missing: list[str] = [""]
+
+
+class LeadsParams(Source):
+    path: str | Database = "data/raw/leads.csv"
+    lead_id: str = "lead_id"
+    created_at: str | None = None
+    order_by: str | None = None
+    account_id: str | None = None
+    channel: str | None = None
+
+
+class OutcomesParams(Section):
+    path: str | Database | None = None
+    delimiter: str = ","
+    missing: list[str] = [""]
+    lead_id: str = "lead_id"
+    status: str = "status"
+    won: list[str] = Field(min_length=1)
+    lost: list[str] = []
+    closed_at: str | None = None
+    amount: str | None = None
+    reason: str | None = None
+
+    @field_validator("won", "lost", mode="before")
+    @classmethod
+    def _as_text(cls, values: Any) -> Any:
+        return [_yaml_text(v) for v in values] if isinstance(values, list) else values
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> OutcomesParams:
+        both = sorted(set(self.won) & set(self.lost))
+        if both:
+            raise ValueError(f"{both} stand under both won and lost")
+        return self
+
+
+class EventsParams(Source):
+    lead_id: str = "lead_id"
+    event_at: str = "event_at"
+    type: str = "type"
+    known_at: str | None = None
+    asset: str | None = None
+    campaign: str | None = None
+    value: str | None = None
+
+
+class StagesParams(Source):
+    lead_id: str = "lead_id"
+    stage: str = "stage"
+    entered_at: str = "entered_at"
+
+
+class HistoryParams(Source):
+    lead_id: str = "lead_id"
+    field: str = "field"
+    changed_at: str = "changed_at"
+    old: str | None = "old"
+    new: str = "new"
+
+
+class SpendParams(Source):
+    channel: str = "channel"
+    period_start: str = "period_start"
+    period_end: str = "period_end"
+    spend: str = "spend"
+
+
+class FeedbackParams(Source):
+    lead_id: str = "lead_id"
+    as_of: str = "as_of"
+    verdict: str = "verdict"
+    reason: str | None = "reason"
+    given_by: str | None = "given_by"
+    given_at: str = "given_at"
+
+
+class DataParams(Section):
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    timezone: str = "UTC"
+    observed_until: str | None = None
+    max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
+    leads: LeadsParams = LeadsParams()
+    outcomes: OutcomesParams
+    events: EventsParams | None = None
+    stages: StagesParams | None = None
+    history: HistoryParams | None = None
+    spend: SpendParams | None = None
+    feedback: FeedbackParams | None = None
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(
+                f"'{zone}' is no time zone such as Europe/Madrid{nearest(zone, available_timezones())}"
+            )
+        return zone
+
+    @field_validator("observed_until", mode="before")
+    @classmethod
+    def _timestamp_text(cls, value: Any) -> Any:
+        return None if value is None else str(value)
+
+
+class FeaturesParams(Section):
+    demographic: list[str] = []
+    firmographic: list[str] = []
+    qualifiers: dict[Literal["web", "email", "social", "sales"], list[str]] = {}
+    use: list[Literal["demographic", "firmographic", "web", "email", "social", "sales", "account"]] = [
+        "demographic",
+        "firmographic",
+        "web",
+        "email",
+        "social",
+    ]
+    lookback_days: list[Days] = Field(default=[7, 30, 90], min_length=1)
+    exclude: list[str] = []
+    allow: list[dict[str, str]] = []
+    monotone: dict[str, Literal[-1, 1]] = {}
+
+    @model_validator(mode="after")
+    def _one_place_each(self) -> FeaturesParams:
+        columns = [*self.demographic, *self.firmographic]
+        repeated = sorted({c for c in columns if columns.count(c) > 1})
+        if repeated:
+            raise ValueError(f"columns {repeated} are listed twice under demographic and firmographic")
+        types = [t for listed in self.qualifiers.values() for t in listed]
+        repeated = sorted({t for t in types if types.count(t) > 1})
+        if repeated:
+            raise ValueError(f"event types {repeated} stand under more than one qualifier")
+        return self
+
+
+class SnapshotsParams(Section):
+    ages_days: list[Annotated[float, Field(ge=0)]] = Field(default=[0, 3, 7, 14, 30], min_length=1)
+    horizon_days: Days = 90
+
+    @field_validator("ages_days")
+    @classmethod
+    def _sorted_ages(cls, ages: list[float]) -> list[float]:
+        return sorted(set(ages))
+
+
+class SplitParams(Section):
+    by: Literal["time", "order", "random"] = "time"
+    train: Share = 0.55
+    stop: Share = 0.15
+    calibrate: Share = 0.15
+    test: Share = 0.15
+    group: Literal["account_id", "lead_id"] = "account_id"
+
+    @model_validator(mode="after")
+    def _whole(self) -> SplitParams:
+        total = self.train + self.stop + self.calibrate + self.test
+        if abs(total - 1) > 1e-6:
+            raise ValueError(f"train, stop, calibrate and test sum to {total:g}, not to 1")
+        return self
+
+
+class ModelParams(Section):
+    candidates: list[Literal["logistic", "lightgbm", "blend"]] = Field(
+        default=["logistic", "lightgbm", "blend"], min_length=1
+    )
+    trials: Annotated[int, Field(ge=0)] = 0
+    seed: Annotated[int, Field(ge=0)] = 7
+    threads: Annotated[int, Field(ge=0)] = 0
+
+
+class CalibrationParams(Section):
+    methods: list[Literal["sigmoid", "beta", "isotonic"]] = Field(
+        default=["sigmoid", "beta", "isotonic"], min_length=1
+    )
+
+
+class CutoffParams(Section):
+    policy: Literal["recall", "precision"]
+    target: Share
+    confidence: Share = 0.9
+
+
+class ValueParams(Section):
+    won: Annotated[float, Field(ge=0)] = 0
+    margin: Annotated[float, Field(gt=0, le=1)] = 1
+    sales_touch: Annotated[float, Field(ge=0)] = 0
+    nurture: Annotated[float, Field(ge=0)] = 0
+
+
+class CutoffsParams(Section):
+    mql: CutoffParams = CutoffParams(policy="recall", target=0.8)
+    sql: CutoffParams = CutoffParams(policy="precision", target=0.4)
+    value: ValueParams = ValueParams()
+
+
+class DisqualifyRule(Section):
+    """Leads whose `column` contains one of `matches` as a word, whatever its case, are not pursued."""
+
+    reason: str
+    column: str
+    matches: list[str] = Field(min_length=1)
+
+
+class TrackingParams(Section):
+    uri: str = "sqlite:///mlflow.db"
+    experiment: str = "propensity"
+    model: str = "propensity"
+
+
+class Params(Section):
+    """All of ``params.yaml``."""
+
+    data: DataParams
+    features: FeaturesParams = FeaturesParams()
+    snapshots: SnapshotsParams = SnapshotsParams()
+    split: SplitParams = SplitParams()
+    model: ModelParams = ModelParams()
+    calibration: CalibrationParams = CalibrationParams()
+    cutoffs: CutoffsParams = CutoffsParams()
+    disqualify: list[DisqualifyRule] = []
+    tracking: TrackingParams = TrackingParams()
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Params:
+        dated = self.data.leads.created_at is not None
+        if self.split.by == "time" and not dated:
+            raise ValueError(
+                "split.by is 'time' but data.leads.created_at is null; name the column with the creation "
+                "time, or use split.by: order with data.leads.order_by, or split.by: random"
+            )
+        if self.split.by == "order" and self.data.leads.order_by is None:
+            raise ValueError("split.by is 'order' but data.leads.order_by is null; name the column, or 'row'")
+        if dated and self.data.outcomes.closed_at is None and self.snapshots.ages_days != [0]:
+            raise ValueError(
+                "data.outcomes.closed_at is null, so nobody can tell which leads were still open at a later "
+                "age; name the column with the closing time, or set snapshots.ages_days: [0]"
+            )
+        if self.data.events is not None and not dated:
+            raise ValueError(
+                "data.events needs data.leads.created_at: without it no moment of scoring is known"
+            )
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which only true and false are truth values: ``won: [yes]`` means the text "yes"."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:bool"]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|false)$"), list("tf"))
+
+
+def load_params(path: Path) -> Params:
+    """Read and check a params file.
+
+    Raises
+    ------
+    InputError
+        The file is missing or unreadable.
+    ParamsError
+        It is not YAML, or a key or value is refused; every refusal is listed.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path} does not exist; 'propensity init' writes one to start from") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} could not be read: {error}") from None
+    return parse_params(text, name=str(path))
+
+
+def with_files(params: Params, *, leads: str | None, events: str | None) -> Params:
+    """Return params that read leads and events from other files."""
+    changed = {}
+    if leads is not None:
+        changed["leads"] = params.data.leads.model_copy(update={"path": leads})
+    if events is not None:
+        if params.data.events is None:
+            raise ParamsError("events were given, but params.yaml has no data.events that says how to read them")
+        changed["events"] = params.data.events.model_copy(update={"path": events})
+    return params.model_copy(update={"data": params.data.model_copy(update=changed)})
+
+
+def parse_params(text: str, *, name: str = "params.yaml") -> Params:
+    """Return the checked params in `text`; `name` is how messages call it."""
+    try:
+        content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
+    except yaml.YAMLError as error:
+        raise ParamsError(f"{name} is not valid YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise ParamsError(
+            f"{name} should hold sections such as 'data:' and 'features:', it holds {content!r}"
+        )
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        problems = "\n".join(f"  {line}" for line in _describe(error))
+        raise ParamsError(f"{name} is refused:\n{problems}") from None
+
+
+def _describe(error: ValidationError) -> list[str]:
+    return [_describe_one(dict(problem)) for problem in error.errors(include_url=False)]
+
+
+def _describe_one(problem: dict[str, Any]) -> str:
+    where = [str(part) for part in problem["loc"]]
+    place = ".".join(where)
+    if problem["type"] == "extra_forbidden":
+        known = _keys_at(where[:-1])
+        hint = nearest(where[-1], known) or f"; known here: {', '.join(known)}"
+        return f"{place}: unknown key{hint}"
+    if problem["type"] == "missing":
+        return f"{place}: this key is required"
+    message = str(problem["msg"]).removeprefix("Value error, ")
+    got = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
+    return f"{place}: {message}{got}" if place else f"{message}{got}"
+
+
+def _keys_at(where: list[str]) -> list[str]:
+    """Return the known keys of the section at `where`, following the models' own fields."""
+    model: type[BaseModel] = Params
+    for part in where:
+        field = model.model_fields.get(part)
+        found = _section_in(field.annotation) if field else None
+        if found is None:
+            continue  # a list index or the name of a union's member
+        model = found
+    return list(model.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        found = _section_in(inner)
+        if found is not None and found is not Database:
+            return found
+    return None
+
+
+def _yaml_text(value: Any) -> Any:
+    """YAML reads ``won: [1, true]`` as a number and a truth value; outcomes are compared as text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value) if isinstance(value, (int, float)) else value

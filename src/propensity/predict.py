@@ -1,0 +1,286 @@
+"""Scoring with a bundle: one lead or a million, with the reasons for each."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from propensity.cohort.snapshots import make_spine
+from propensity.data.fetch import fetch
+from propensity.data.frames import canonical_frames
+from propensity.data.tables import AttributeType
+from propensity.data.sources import connect
+from propensity.decisions.cutoffs import assign_tiers
+from propensity.decisions.rules import disqualified_leads
+from propensity.decisions.value import expected_value
+from propensity.errors import InputError
+from propensity.explain.contributions import compute_contributions
+from propensity.explain.explanation import make_explanation
+from propensity.explain.points import Points, compute_points, sum_by_side
+from propensity.explain.reasons import REASONS_TYPE, top_reasons
+from propensity.features.build import build_features
+from propensity.features.catalogue import Plan
+from propensity.model.bundle import Bundle, read_bundle
+from propensity.model.encoding import count_unseen, encode
+from propensity.params import Params
+
+# Contributions are held for this many rows at a time: a million rows of a hundred features would
+# need most of a gigabyte.
+CHUNK_ROWS = 20_000
+
+logger = logging.getLogger(__name__)
+
+
+class Predictor:
+    """Scores leads with a verified bundle.
+
+    Parameters
+    ----------
+    bundle : Bundle
+
+    Examples
+    --------
+    >>> predictor = Predictor.load("models/bundle")  # doctest: +SKIP
+    >>> predictor.score(leads, events, as_of="2025-06-30T22:00:00Z")  # doctest: +SKIP
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+        self.params = Params.model_validate(bundle.params)
+
+    @classmethod
+    def load(cls, path: str | Path, *, threads: int = 0) -> Predictor:
+        """Verify a bundle's folder and load it.
+
+        Parameters
+        ----------
+        path : str or Path
+        threads : int
+            Threads that LightGBM uses; 0 for all.
+
+        Raises
+        ------
+        BundleError
+            The folder is not a bundle or failed verification.
+        """
+        return cls(read_bundle(Path(path), threads=threads))
+
+    def score(
+        self,
+        leads: pd.DataFrame | Mapping[str, Any],
+        events: pd.DataFrame | None = None,
+        as_of: Any = None,
+        *,
+        outcomes: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Score leads as of a moment.
+
+        Parameters
+        ----------
+        leads : DataFrame or mapping
+            One row a lead, or one lead as a mapping; columns in any order, named as in the params
+            the model was trained with or by their canonical names. Others are ignored.
+        events : DataFrame, optional
+            The leads' events; those after `as_of` are not used. Required by a model that reads
+            events: pass an empty frame for leads that did nothing yet.
+        as_of : timestamp, str or one for each lead, optional
+            The moment of scoring; without a zone it is in ``data.timezone``. The current time if
+            left out.
+        outcomes : DataFrame, optional
+            How colleagues' leads ended, for a model that uses ``account``.
+
+        Returns
+        -------
+        DataFrame
+            One row a lead, in the leads' order: ``lead_id, as_of, probability, score, tier,
+            base_points, fit_points, engagement_points, expected_value, reasons, model_version,
+            scored_at``.
+
+        Raises
+        ------
+        InputError
+            A column is missing, a value is bad, or a lead was created after `as_of`.
+        """
+        table, disqualified = self._features(leads, events, as_of, outcomes)
+        return score_features(self.bundle, self.params, table, disqualified)
+
+    def explain(
+        self,
+        leads: pd.DataFrame | Mapping[str, Any],
+        events: pd.DataFrame | None = None,
+        as_of: Any = None,
+        *,
+        outcomes: pd.DataFrame | None = None,
+    ) -> Any:
+        """Return a ``shap.Explanation`` of the scores, in points; parameters as for `score`."""
+        table, _ = self._features(leads, events, as_of, outcomes)
+        points = compute_table_points(self.bundle, table)
+        return make_explanation(points, table, self.bundle.features)
+
+    def features(
+        self,
+        leads: pd.DataFrame | Mapping[str, Any],
+        events: pd.DataFrame | None = None,
+        as_of: Any = None,
+        *,
+        outcomes: pd.DataFrame | None = None,
+    ) -> pd.DataFrame:
+        """Return the feature table that `score` reads; parameters as for `score`."""
+        return self._features(leads, events, as_of, outcomes)[0]
+
+    def _features(
+        self, leads: Any, events: pd.DataFrame | None, as_of: Any, outcomes: pd.DataFrame | None
+    ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        plan, now = self.bundle.plan, datetime.now(UTC)
+        frame = pd.DataFrame([dict(leads)]) if isinstance(leads, Mapping) else leads
+        if plan.event_types and events is None:
+            read = [event_type for types in plan.event_types.values() for event_type in types]
+            raise InputError(
+                f"this model reads events of the types {read}, but none were passed; pass the leads' events "
+                "as a frame, an empty one if they did nothing yet"
+            )
+        if plan.has_account and outcomes is None:
+            raise InputError("this model reads how colleagues' leads ended; pass outcomes as a frame")
+        types = needed_types(plan, self.params)
+        con = connect(self.params.data)
+        try:
+            tables = canonical_frames(
+                frame, events, self.params, con, outcomes=outcomes, types=types, now=now
+            )
+            passed = fetch(con, tables["leads"].order_by("row"))
+            spine = make_spine(passed, self._moments(as_of, now, len(passed)))
+            table = build_features(
+                spine,
+                tables["leads"],
+                plan,
+                events=tables.get("events"),
+                outcomes=tables.get("outcomes"),
+            )
+            disqualified = disqualified_leads(tables["leads"], self.params.disqualify)
+            return fetch(con, table.order_by("snapshot")), fetch(con, disqualified)
+        finally:
+            con.disconnect()
+
+    def _moments(self, as_of: Any, now: datetime, n: int) -> Any:
+        """Return the moment of each lead's snapshot, in UTC; null in a table that has no time."""
+        if as_of is None:
+            as_of = now if self.bundle.plan.dated else pd.NaT
+        moments = pd.Series(as_of, index=range(n)) if np.ndim(as_of) == 0 else pd.Series(list(as_of))
+        if len(moments) != n:
+            raise InputError(
+                f"as_of has {len(moments)} moments for {n} leads; pass one, or one for each lead"
+            )
+        zone = self.params.data.timezone
+        return pd.Series([in_utc(moment, zone) for moment in moments]).astype("datetime64[us, UTC]")
+
+
+def score_features(
+    bundle: Bundle, params: Params, table: pd.DataFrame, disqualified: pd.DataFrame
+) -> pd.DataFrame:
+    """Score a feature table.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    params : Params
+    table : DataFrame
+        ``lead_id``, ``as_of`` and the plan's features, one row a snapshot.
+    disqualified : DataFrame
+        ``lead_id, reason, column, value`` of the leads that met a rule.
+
+    Returns
+    -------
+    DataFrame
+        As `Predictor.score`.
+    """
+    for name, n in count_unseen(table, bundle.encoding).items():
+        logger.warning("%s: %d of %d rows have a value not seen in training", name, n, len(table))
+    starts = range(0, max(len(table), 1), CHUNK_ROWS)
+    chunks = [_score_chunk(bundle, params, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]
+    return pd.concat(chunks, ignore_index=True)
+
+
+def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:
+    """Return the points of every feature for every row of a feature table."""
+    contributions = compute_contributions(bundle.model, bundle.calibrator, encode(table, bundle.encoding))
+    return compute_points(contributions, bundle.cutoffs["reference_odds"])
+
+
+def _score_chunk(
+    bundle: Bundle, params: Params, table: pd.DataFrame, disqualified: pd.DataFrame
+) -> pd.DataFrame:
+    matrix = encode(table, bundle.encoding)
+    contributions = compute_contributions(bundle.model, bundle.calibrator, matrix)
+    points = compute_points(contributions, bundle.cutoffs["reference_odds"])
+    probability = 1 / (1 + np.exp(-contributions.log_odds))
+    rule = disqualified.set_index("lead_id").reindex(table["lead_id"])
+    tier = assign_tiers(probability, rule["reason"].notna().to_numpy(), bundle.cutoffs)
+    fit, engagement = sum_by_side(points, bundle.features)
+    reasons = _with_rule(top_reasons(points, table, bundle.features), rule)
+    return pd.DataFrame(
+        {
+            "lead_id": table["lead_id"].to_numpy(),
+            "as_of": table["as_of"].to_numpy() if len(table) == 0 else table["as_of"].array,
+            "probability": probability,
+            "score": points.score,
+            "tier": tier,
+            "base_points": points.base,
+            "fit_points": fit,
+            "engagement_points": engagement,
+            "expected_value": expected_value(probability, tier, params.cutoffs.value),
+            "reasons": pd.array(reasons, dtype=pd.ArrowDtype(REASONS_TYPE)),
+            "model_version": bundle.model_version,
+            "scored_at": pd.Timestamp.now(tz="UTC").as_unit("us"),
+        }
+    )
+
+
+def _with_rule(reasons: pa.ListArray, rule: pd.DataFrame) -> pa.ListArray:
+    """Put the rule that disqualified a lead before its other reasons, at no points."""
+    met = np.flatnonzero(rule["reason"].notna())
+    if len(met) == 0:
+        return reasons
+    lists = reasons.to_pylist()
+    for i in met:
+        found = rule.iloc[i]
+        first = {
+            "feature": found["column"],
+            "qualifier": "rule",
+            "value": found["value"],
+            "points": 0.0,
+            "text": f"Disqualified ({found['reason']}): {found['column']} is {found['value']}",
+        }
+        lists[i] = [first, *lists[i]]
+    return pa.array(lists, type=REASONS_TYPE)
+
+
+def needed_types(plan: Plan, params: Params) -> dict[str, AttributeType]:
+    """Return the attributes of leads that scoring reads, with the types they had in training."""
+    of_rules: dict[str, AttributeType] = {rule.column: "text" for rule in params.disqualify}
+    return of_rules | {name: "number" if t == "number" else "text" for name, t in plan.attributes.items()}
+
+
+def in_utc(moment: Any, zone: str) -> pd.Timestamp:
+    """Read a moment; without a zone of its own it is in `zone`."""
+    try:
+        read = pd.Timestamp(moment)
+    except ValueError:
+        raise InputError(
+            f"as_of should be a timestamp such as 2025-06-30T22:00:00Z, it is {moment!r}"
+        ) from None
+    return (read.tz_localize(zone) if read.tzinfo is None else read).tz_convert("UTC")
+
+
+if __name__ == "__main__":
+    import sys
+
+    from propensity.cli import main
+
+    main(["score", *sys.argv[1:]])

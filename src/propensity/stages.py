@@ -1,0 +1,515 @@
+"""The stages of the pipeline: each reads, calls and writes, and says in a sentence what it did.
+
+``dvc.yaml`` and ``propensity run`` execute the same functions. Imports stand inside the functions,
+so that a stage loads, and in DVC depends on, only what it uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from propensity.params import Params, load_params
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a ``params.yaml``; every path is relative to it.
+
+    Attributes
+    ----------
+    folder : Path
+    params : Params
+    """
+
+    folder: Path
+    params: Params
+
+    @property
+    def interim(self) -> Path:
+        """Canonical tables, snapshots and features."""
+        return self.folder / "data" / "interim"
+
+    @property
+    def processed(self) -> Path:
+        """The training table."""
+        return self.folder / "data" / "processed"
+
+    @property
+    def models(self) -> Path:
+        """The candidate, its calibration and the bundle."""
+        return self.folder / "models"
+
+    @property
+    def reports(self) -> Path:
+        """Metrics and the review."""
+        return self.folder / "reports"
+
+    @property
+    def scores(self) -> Path:
+        """The scores of the open leads."""
+        return self.folder / "scores" / "scores.parquet"
+
+
+def open_workspace(params_path: Path) -> Workspace:
+    """Read the params file of a workspace."""
+    return Workspace(params_path.resolve().parent, load_params(params_path))
+
+
+def ingest(ws: Workspace) -> str:
+    """Turn raw files into canonical tables and a quarantine."""
+    from propensity.data.ingest import ingest as ingest_tables
+    from propensity.data.ingest import summarise_counts, write_canonical
+    from propensity.data.sources import connect
+
+    canonical = ingest_tables(
+        ws.params, ws.folder, now=datetime.now(UTC), con=connect(ws.params.data, folder=ws.folder)
+    )
+    write_canonical(canonical, ws.interim)
+    return summarise_counts(canonical.counts)
+
+
+def cohort(ws: Workspace) -> str:
+    """Make the snapshots with their labels."""
+    from propensity.cohort.labels import add_labels
+    from propensity.cohort.snapshots import training_snapshots
+    from propensity.data.fetch import fetch
+    from propensity.data.files import write_json, write_parquet
+    from propensity.data.ingest import read_canonical
+    from propensity.data.sources import connect
+    from propensity.decisions.rules import disqualified_leads
+
+    con = connect(ws.params.data, folder=ws.folder)
+    canonical = read_canonical(con, ws.interim)
+    tables = canonical.tables
+    dated = ws.params.data.leads.created_at is not None
+    snapshots, counted = training_snapshots(
+        tables["leads"],
+        tables["outcomes"],
+        disqualified_leads(tables["leads"], ws.params.disqualify),
+        ages_days=ws.params.snapshots.ages_days if dated else None,
+        observed_until=canonical.observed_until,
+    )
+    labelled = add_labels(
+        snapshots,
+        horizon_days=ws.params.snapshots.horizon_days,
+        observed_until=canonical.observed_until,
+        dated_closings=dated and ws.params.data.outcomes.closed_at is not None,
+    )
+    table = con.to_pyarrow(labelled.order_by("snapshot"))
+    counts = fetch(con, counted).iloc[0].to_dict()
+    counts["immature"] = table.num_rows - int(table["mature"].to_numpy().sum())
+    write_parquet(table, ws.interim / "snapshots.parquet")
+    write_json(counts, ws.interim / "cohort.json")
+    return (
+        f"{counts['leads']:,} leads gave {counts['snapshots']:,} snapshots; left out of training are "
+        f"{counts['immature']:,} whose outcome is not final yet"
+    )
+
+
+def features(ws: Workspace) -> str:
+    """Compute every feature of every mature snapshot as of its moment."""
+    from propensity.data.fetch import fetch
+    from propensity.data.files import write_json, write_parquet
+    from propensity.data.ingest import read_canonical
+    from propensity.data.sources import connect
+    from propensity.features.behaviour import frequent_assets
+    from propensity.features.build import build_features
+    from propensity.features.catalogue import catalogue, feature_to_json, make_plan, plan_to_json
+
+    con = connect(ws.params.data, folder=ws.folder)
+    canonical = read_canonical(con, ws.interim)
+    tables = canonical.tables
+    plan = make_plan(ws.params, canonical.attribute_types)
+    if plan.has_asset and plan.event_types:
+        frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
+        assets = frequent.groupby("qualifier")["asset"].agg(list).to_dict()
+        plan = make_plan(ws.params, canonical.attribute_types, assets=assets)
+    snapshots = con.read_parquet(ws.interim / "snapshots.parquet")
+    built = build_features(
+        snapshots.filter(snapshots.mature),
+        tables["leads"],
+        plan,
+        events=tables.get("events"),
+        outcomes=tables.get("outcomes"),
+    )
+    table = con.to_pyarrow(built.order_by("snapshot"))
+    listed = catalogue(plan)
+    write_parquet(table, ws.interim / "features.parquet")
+    content = {"plan": plan_to_json(plan), "catalogue": [feature_to_json(f) for f in listed]}
+    write_json(content, ws.interim / "features.json")
+    return f"{len(listed)} features of {table.num_rows:,} snapshots"
+
+
+def split(ws: Workspace) -> str:
+    """Cut the mature snapshots into train, stop, calibrate and test."""
+    import pandas as pd
+
+    from propensity.cohort.splits import describe_parts, split_snapshots
+    from propensity.data.files import write_json, write_parquet
+
+    snapshots = pd.read_parquet(ws.interim / "snapshots.parquet").query("mature").reset_index(drop=True)
+    leads = pd.read_parquet(ws.interim / "leads.parquet")
+    parts = split_snapshots(snapshots, leads, ws.params.split, seed=ws.params.model.seed)
+    labelled = snapshots[["snapshot", "won"]].assign(split=parts.part, weight=1.0)
+    table = labelled.merge(pd.read_parquet(ws.interim / "features.parquet"), on="snapshot", validate="1:1")
+    keys = ["lead_id", "as_of", "split", "won", "weight"]
+    table = table[[*keys, *(c for c in table.columns if c not in {*keys, "snapshot"})]]
+    write_parquet(table[table["split"].notna()], ws.processed / "training.parquet")
+    description = describe_parts(snapshots, parts, ws.params.split)
+    write_json(description, ws.processed / "split.json")
+    sizes = ", ".join(f"{name} {part['snapshots']:,}" for name, part in description["parts"].items())
+    warning = "; RANDOM, because nothing says which lead came first" if ws.params.split.by == "random" else ""
+    return f"snapshots by {ws.params.split.by}: {sizes}{warning}"
+
+
+def train(ws: Workspace) -> str:
+    """Fit the candidates and choose one."""
+    import pandas as pd
+
+    from propensity.data.files import read_json, replaced_folder, write_json
+    from propensity.features.catalogue import Feature
+    from propensity.model.bundle import write_model
+    from propensity.model.encoding import encoding_to_json
+    from propensity.model.training import describe_candidates, train_model
+
+    table = pd.read_parquet(ws.processed / "training.parquet")
+    listed = [Feature(**f) for f in read_json(ws.interim / "features.json")["catalogue"]]
+    training = train_model(table, listed, ws.params.model, dict(ws.params.features.monotone))
+    with replaced_folder(ws.models / "candidate") as folder:
+        write_model(training.model, folder)
+        write_json(encoding_to_json(training.encoding), folder / "encoding.json")
+        candidates = describe_candidates(training)
+        write_json(candidates, folder / "training.json")
+    losses = ", ".join(f"{name} {row['log_loss']:.4f}" for name, row in candidates["candidates"].items())
+    return f"log-loss on the stop part: {losses}; {training.chosen} is chosen"
+
+
+def calibrate(ws: Workspace) -> str:
+    """Fit the calibrator and the two cut-offs on the calibrate part."""
+    import pandas as pd
+
+    from propensity.data.files import read_json, write_json
+    from propensity.decisions.cutoffs import choose_cutoffs, cutoff_curve
+    from propensity.model.bundle import read_model
+    from propensity.model.calibration import calibrator_to_json, choose_calibrator, describe_choice
+    from propensity.model.encoding import encode, encoding_from_json
+
+    part = _read_part(ws, "calibrate")
+    folder = ws.models / "candidate"
+    encoding = encoding_from_json(read_json(folder / "encoding.json"))
+    weight = read_json(folder / "training.json")["settings"].get("weight")
+    model = read_model(folder, encoding, blend_weight=weight, threads=ws.params.model.threads)
+    won, groups = part["won"].to_numpy(dtype=bool), part["group"].to_numpy()
+    margin = model.margin(encode(part, encoding))
+    seed = ws.params.model.seed
+    choice = choose_calibrator(
+        margin, won, part["weight"].to_numpy(), groups, list(ws.params.calibration.methods), seed=seed
+    )
+    log_odds = choice.calibrator.log_odds(margin)
+    cutoffs = choose_cutoffs(log_odds, won, groups, ws.params.cutoffs, seed=seed)
+    curve: pd.DataFrame = cutoff_curve(log_odds, won, cutoffs["reference_odds"])
+    folder = ws.models / "calibration"
+    write_json(calibrator_to_json(choice.calibrator), folder / "calibrator.json")
+    write_json(cutoffs, folder / "cutoffs.json")
+    write_json({**describe_choice(choice), "cutoff_curve": curve}, folder / "calibration.json")
+    notes = "".join(f" ({name}: {cutoffs[name]['note']})" for name in ("mql", "sql") if cutoffs[name]["note"])
+    return (
+        f"{choice.calibrator.method} calibrator; MQL from score {cutoffs['mql']['score']:.1f}, "
+        f"SQL from {cutoffs['sql']['score']:.1f}{notes}"
+    )
+
+
+def bundle(ws: Workspace) -> str:
+    """Put model, calibrator, cut-offs and features into the bundle, and verify it."""
+    from propensity.data.files import read_json
+    from propensity.features.catalogue import Plan
+    from propensity.model.bundle import Bundle, read_bundle, read_model, write_bundle
+    from propensity.model.calibration import calibrator_from_json
+    from propensity.model.encoding import encoding_from_json
+
+    candidate, calibration = ws.models / "candidate", ws.models / "calibration"
+    encoding = encoding_from_json(read_json(candidate / "encoding.json"))
+    weight = read_json(candidate / "training.json")["settings"].get("weight")
+    made = Bundle(
+        plan=Plan(**read_json(ws.interim / "features.json")["plan"]),
+        encoding=encoding,
+        model=read_model(candidate, encoding, blend_weight=weight, threads=ws.params.model.threads),
+        calibrator=calibrator_from_json(read_json(calibration / "calibrator.json")),
+        cutoffs=read_json(calibration / "cutoffs.json"),
+        params=ws.params.model_dump(mode="json"),
+        data=_data_window(ws),
+    )
+    probe = _read_part(ws, "calibrate").head(50)
+    version = write_bundle(made, ws.models / "bundle", probe)
+    read_bundle(ws.models / "bundle")
+    return f"model {version} in {_shown(ws.models / 'bundle')}"
+
+
+def evaluate(ws: Workspace) -> str:
+    """Measure the bundle on the test part, beside the baselines."""
+    from propensity.data.files import read_json, write_json
+    from propensity.evaluation.comparison import base_rate_probability, points_rule_probability
+    from propensity.evaluation.metrics import gains_table, reliability_table, report_metrics, slices_of
+    from propensity.explain.points import mean_absolute_points
+    from propensity.model.bundle import log_odds, read_bundle
+    from propensity.model.encoding import encode
+    from propensity.model.estimators import probability_of
+    from propensity.predict import compute_table_points
+
+    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    seed = ws.params.model.seed
+    train, test, calibration = (_read_part(ws, name) for name in ("train", "test", "calibrate"))
+    won, groups = test["won"].to_numpy(dtype=bool), test["group"].to_numpy()
+    won_train = train["won"].to_numpy(dtype=bool)
+    probability = probability_of(log_odds(made, test))
+    rule = points_rule_probability(
+        encode(train, made.encoding), won_train, encode(test, made.encoding), made.encoding
+    )
+    points = compute_table_points(made, test.sample(min(len(test), 5000), random_state=seed))
+    metrics: dict[str, Any] = {
+        "model_version": made.model_version,
+        "horizon_days": ws.params.snapshots.horizon_days,
+        "split": read_json(ws.processed / "split.json"),
+        "model": {
+            **read_json(ws.models / "candidate" / "training.json"),
+            **read_json(ws.models / "calibration" / "calibration.json"),
+        },
+        "test": report_metrics(won, probability, groups, seed=seed),
+        "calibrate": report_metrics(
+            calibration["won"].to_numpy(dtype=bool),
+            probability_of(log_odds(made, calibration)),
+            calibration["group"].to_numpy(),
+            seed=seed,
+        ),
+        "baselines": {
+            "base_rate": report_metrics(won, base_rate_probability(won_train, len(test)), groups, seed=seed),
+            "points_rule": report_metrics(won, rule, groups, seed=seed),
+        },
+        "by_age": slices_of(test, "age_days", won, probability, groups, seed=seed),
+        "by_channel": slices_of(test, "channel", won, probability, groups, seed=seed),
+        "reliability": reliability_table(won, probability, groups),
+        "gains": gains_table(won, probability),
+        "cutoffs": made.cutoffs,
+        **mean_absolute_points(points, made.features),
+        "audit": [],
+    }
+    metrics["cutoff_curve"] = metrics["model"].pop("cutoff_curve")
+    metrics["counts"] = {
+        **read_json(ws.interim / "ingest.json"),
+        "cohort": read_json(ws.interim / "cohort.json"),
+    }
+    write_json(metrics, ws.reports / "metrics.json")
+    return _headline(metrics)
+
+
+def score(ws: Workspace) -> str:
+    """Score the open leads at the last moment the data covers."""
+    from propensity.data.ingest import read_canonical
+    from propensity.data.sources import connect
+
+    con = connect(ws.params.data, folder=ws.folder)
+    return score_tables(ws, con, read_canonical(con, ws.interim))
+
+
+def report(ws: Workspace) -> str:
+    """Write the review."""
+    import pandas as pd
+
+    from propensity.data.files import read_json
+    from propensity.model.bundle import read_bundle
+    from propensity.report.cards import add_facts, choose_cards
+    from propensity.report.context import build_context
+    from propensity.report.render import render_review, write_review
+
+    made = read_bundle(ws.models / "bundle")
+    metrics = read_json(ws.reports / "metrics.json")
+    scores = pd.read_parquet(ws.scores)
+    leads = pd.read_parquet(ws.interim / "leads.parquet")
+    cards = add_facts(choose_cards(scores, made.cutoffs), leads, made.plan)
+    metrics["counts"]["tiers"] = scores["tier"].value_counts().to_dict()
+    manifest = {"model_version": made.model_version, "data": made.data, "versions": made.versions}
+    path = ws.reports / "review.html"
+    write_review(render_review(build_context(metrics, scores, cards, manifest)), path)
+    return f"review with {len(cards)} leads in {_shown(path)}"
+
+
+def track(ws: Workspace) -> str:
+    """Log the run to MLflow."""
+    from propensity.data.files import read_json
+    from propensity.evaluation.metrics import METRICS
+    from propensity.loop.tracking import track_run
+
+    metrics = read_json(ws.reports / "metrics.json")
+    window = _data_window(ws)
+    tags = {"model_version": metrics["model_version"]}
+    tags |= {f"data.sha256.{name}": digest for name, digest in window["files"].items()}
+    numbers = {
+        f"{part}.{name}": float(metrics[part][name])
+        for part in ("test", "calibrate")
+        for name in METRICS
+        if metrics[part][name] is not None
+    }
+    artefacts = [ws.models / "bundle", ws.reports / "metrics.json", ws.reports / "review.html"]
+    run_id = track_run(ws.params, ws.folder, metrics=numbers, tags=tags, artefacts=artefacts)
+    return f"MLflow run {run_id} in {ws.params.tracking.uri}"
+
+
+def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: str | None) -> str:
+    """Score from the raw tables: the open leads of the params' files, or every lead of the files given.
+
+    Parameters
+    ----------
+    ws : Workspace
+    leads, events : str, optional
+        Files to read instead of those in params, relative to the workspace.
+    as_of : str, optional
+        The moment of scoring; without a zone it is in ``data.timezone``.
+    """
+    from propensity.data.ingest import ingest as ingest_tables
+    from propensity.data.ingest import summarise_counts
+    from propensity.data.sources import connect
+    from propensity.model.bundle import read_bundle
+    from propensity.params import with_files
+    from propensity.predict import in_utc, needed_types
+
+    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    params = with_files(ws.params, leads=leads, events=events)
+    con = connect(params.data, folder=ws.folder)
+    canonical = ingest_tables(
+        params,
+        ws.folder,
+        now=datetime.now(UTC),
+        con=con,
+        types=needed_types(made.plan, ws.params),
+        tables={"events"} if leads else {"events", "outcomes"},
+    )
+    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
+    scored = score_tables(ws, con, canonical, as_of=moment, everyone=leads is not None)
+    return f"{summarise_counts(canonical.counts)}\n{scored}"
+
+
+def explain_lead(ws: Workspace, lead_id: str) -> str:
+    """Return a lead's score and reasons as text, from the latest scores."""
+    import pandas as pd
+
+    from propensity.errors import InputError
+    from propensity.explain.reasons import tell
+
+    if not ws.scores.exists():
+        raise InputError(f"{_shown(ws.scores)} does not exist; 'propensity score' writes it")
+    scores = pd.read_parquet(ws.scores)
+    found = scores[scores["lead_id"] == lead_id]
+    if found.empty:
+        raise InputError(
+            f"{_shown(ws.scores)} has no lead '{lead_id}' among its {len(scores):,}; a lead is scored while it is open"
+        )
+    return "\n\n".join(tell(row) for row in found.to_dict(orient="records"))
+
+
+def score_tables(
+    ws: Workspace, con: Any, canonical: Any, *, as_of: datetime | None = None, everyone: bool = False
+) -> str:
+    """Score canonical tables: the leads open at `as_of`, or everyone in them.
+
+    Parameters
+    ----------
+    ws : Workspace
+    con : ibis backend
+    canonical : Canonical
+    as_of : datetime, optional
+        The last moment the data covers if left out.
+    everyone : bool
+        Take every lead to be open, as in a file of leads that is handed in to be scored.
+    """
+    from propensity.cohort.snapshots import scoring_snapshots
+    from propensity.data.fetch import fetch
+    from propensity.data.files import write_parquet
+    from propensity.decisions.rules import disqualified_leads
+    from propensity.features.build import build_features
+    from propensity.model.bundle import read_bundle
+    from propensity.predict import score_features
+
+    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    tables = canonical.tables
+    moment = (as_of or canonical.observed_until) if made.plan.dated else None
+    outcomes = None if everyone else tables["outcomes"]
+    spine = scoring_snapshots(tables["leads"], outcomes, as_of=moment)
+    if moment is None and fetch(con, spine).empty:
+        # An undated table of closed leads: the test part stands in for the leads to come.
+        test = _read_part(ws, "test")["lead_id"].tolist()
+        leads = tables["leads"]
+        spine = scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None)
+    spine = con.create_table("spine", spine, overwrite=True)
+    table = build_features(
+        spine, tables["leads"], made.plan, events=tables.get("events"), outcomes=tables.get("outcomes")
+    )
+    disqualified = fetch(con, disqualified_leads(tables["leads"], ws.params.disqualify))
+    scores = score_features(made, ws.params, fetch(con, table.order_by("snapshot")), disqualified)
+    write_parquet(scores, ws.scores)
+    tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
+    moment_shown = f" as of {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    return f"{len(scores):,} leads scored{moment_shown}: {tiers or 'none is open'}; {_shown(ws.scores)}"
+
+
+def _read_part(ws: Workspace, part: str) -> Any:
+    """Return a part of the training table with the columns that evaluation groups by."""
+    import pandas as pd
+
+    from propensity.cohort.splits import group_of
+
+    table = pd.read_parquet(ws.processed / "training.parquet").loc[lambda t: t["split"] == part]
+    snapshots = pd.read_parquet(ws.interim / "snapshots.parquet")
+    about = snapshots[["lead_id", "as_of", "age_days", "channel"]].assign(
+        group=group_of(snapshots, ws.params.split.group)
+    )
+    about = about.rename(columns={"age_days": "slice_age_days", "channel": "slice_channel"})
+    return table.merge(about, on=["lead_id", "as_of"], validate="1:1")
+
+
+def _data_window(ws: Workspace) -> dict[str, Any]:
+    from propensity.data.files import read_json
+
+    ingested, parts = read_json(ws.interim / "ingest.json"), read_json(ws.processed / "split.json")
+    return {
+        "observed_until": ingested["observed_until"],
+        "files": ingested["files"],
+        "parts": parts["parts"],
+        "horizon_days": ws.params.snapshots.horizon_days,
+    }
+
+
+def _headline(metrics: dict[str, Any]) -> str:
+    test, rule = metrics["test"], metrics["baselines"]["points_rule"]
+    shown = [f"{name} {_with_interval(test, name)}" for name in ("auc", "log_loss", "ece", "lift_at_10")]
+    return f"test part, n {test['n']:,}: {', '.join(shown)}; points rule auc {_with_interval(rule, 'auc')}"
+
+
+def _with_interval(report: dict[str, Any], name: str) -> str:
+    value, interval = report[name], report[f"{name}_interval"]
+    if value is None or interval is None:
+        return "not available"
+    return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
+
+
+def _shown(path: Path) -> str:
+    """Return a path as seen from where the command was given, if it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+STAGES: dict[str, Callable[[Workspace], str]] = {
+    "ingest": ingest,
+    "cohort": cohort,
+    "features": features,
+    "split": split,
+    "train": train,
+    "calibrate": calibrate,
+    "bundle": bundle,
+    "evaluate": evaluate,
+    "score": score,
+    "report": report,
+    "track": track,
+}

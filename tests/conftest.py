@@ -1,0 +1,75 @@
+"""What several test files build on: an engine, and tables from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, settings
+
+SCHEMAS = {
+    "leads": {
+        "lead_id": "string",
+        "account_id": "string",
+        "channel": "string",
+        "created_at": "timestamp('UTC', 6)",
+    },
+    "outcomes": {"lead_id": "string", "status": "string", "closed_at": "timestamp('UTC', 6)"},
+    "events": {
+        "lead_id": "string",
+        "event_at": "timestamp('UTC', 6)",
+        "known_at": "timestamp('UTC', 6)",
+        "type": "string",
+        "asset": "string",
+        "value": "float64",
+    },
+    "spine": {
+        "snapshot": "int64",
+        "lead_id": "string",
+        "account_id": "string",
+        "created_at": "timestamp('UTC', 6)",
+        "as_of": "timestamp('UTC', 6)",
+    },
+}
+
+# Examples that start a database engine take as long as the machine is busy.
+settings.register_profile(
+    "propensity", deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+settings.load_profile("propensity")
+
+MakeTable = Callable[..., ir.Table]
+
+
+@pytest.fixture(scope="session")
+def con() -> Iterator[Any]:
+    """DuckDB in memory, its clock in UTC."""
+    backend = ibis.duckdb.connect()
+    backend.raw_sql("SET TimeZone = 'UTC'")
+    yield backend
+    backend.disconnect()
+
+
+@pytest.fixture(scope="session")
+def make_table() -> MakeTable:
+    """Make a canonical table from rows; columns that no row names are null, others are added as given."""
+
+    def make(name: str, rows: list[dict[str, Any]], **extra: str) -> ir.Table:
+        schema = SCHEMAS[name] | extra
+        frame = pd.DataFrame(rows, columns=list(schema))
+        for column, kind in schema.items():
+            if kind.startswith("timestamp"):
+                frame[column] = pd.to_datetime(frame[column], utc=True, format="ISO8601").astype(
+                    "datetime64[us, UTC]"
+                )
+            elif kind == "float64":
+                frame[column] = frame[column].astype("float64")
+        arrow = ibis.schema(schema).to_pyarrow()
+        return ibis.memtable(pa.Table.from_pandas(frame, schema=arrow, preserve_index=False))
+
+    return make
