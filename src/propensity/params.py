@@ -319,7 +319,9 @@ def with_files(params: Params, *, leads: str | None, events: str | None) -> Para
         changed["leads"] = params.data.leads.model_copy(update={"path": leads})
     if events is not None:
         if params.data.events is None:
-            raise ParamsError("events were given, but params.yaml has no data.events that says how to read them")
+            raise ParamsError(
+                "events were given, but params.yaml has no data.events that says how to read them"
+            )
         changed["events"] = params.data.events.model_copy(update={"path": events})
     return params.model_copy(update={"data": params.data.model_copy(update=changed)})
 

@@ -15,8 +15,8 @@ import pyarrow as pa
 from propensity.cohort.snapshots import make_spine
 from propensity.data.fetch import fetch
 from propensity.data.frames import canonical_frames
-from propensity.data.tables import AttributeType
 from propensity.data.sources import connect
+from propensity.data.tables import AttributeType
 from propensity.decisions.cutoffs import assign_tiers
 from propensity.decisions.rules import disqualified_leads
 from propensity.decisions.value import expected_value
@@ -26,10 +26,9 @@ from propensity.explain.explanation import make_explanation
 from propensity.explain.points import Points, compute_points, sum_by_side
 from propensity.explain.reasons import REASONS_TYPE, top_reasons
 from propensity.features.build import build_features
-from propensity.features.catalogue import Plan
 from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.encoding import count_unseen, encode
-from propensity.params import Params
+from propensity.params import Params, ValueParams
 
 # Contributions are held for this many rows at a time: a million rows of a hundred features would
 # need most of a gigabyte.
@@ -53,7 +52,7 @@ class Predictor:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self.params = Params.model_validate(bundle.params)
+        self.params = trained_with(bundle)
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int = 0) -> Predictor:
@@ -109,7 +108,7 @@ class Predictor:
             A column is missing, a value is bad, or a lead was created after `as_of`.
         """
         table, disqualified = self._features(leads, events, as_of, outcomes)
-        return score_features(self.bundle, self.params, table, disqualified)
+        return score_features(self.bundle, table, disqualified)
 
     def explain(
         self,
@@ -148,7 +147,7 @@ class Predictor:
             )
         if plan.has_account and outcomes is None:
             raise InputError("this model reads how colleagues' leads ended; pass outcomes as a frame")
-        types = needed_types(plan, self.params)
+        types = needed_types(self.bundle)
         con = connect(self.params.data)
         try:
             tables = canonical_frames(
@@ -181,15 +180,12 @@ class Predictor:
         return pd.Series([in_utc(moment, zone) for moment in moments]).astype("datetime64[us, UTC]")
 
 
-def score_features(
-    bundle: Bundle, params: Params, table: pd.DataFrame, disqualified: pd.DataFrame
-) -> pd.DataFrame:
+def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFrame) -> pd.DataFrame:
     """Score a feature table.
 
     Parameters
     ----------
     bundle : Bundle
-    params : Params
     table : DataFrame
         ``lead_id``, ``as_of`` and the plan's features, one row a snapshot.
     disqualified : DataFrame
@@ -202,8 +198,9 @@ def score_features(
     """
     for name, n in count_unseen(table, bundle.encoding).items():
         logger.warning("%s: %d of %d rows have a value not seen in training", name, n, len(table))
+    value = trained_with(bundle).cutoffs.value
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
-    chunks = [_score_chunk(bundle, params, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]
+    chunks = [_score_chunk(bundle, value, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]
     return pd.concat(chunks, ignore_index=True)
 
 
@@ -214,7 +211,7 @@ def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:
 
 
 def _score_chunk(
-    bundle: Bundle, params: Params, table: pd.DataFrame, disqualified: pd.DataFrame
+    bundle: Bundle, value: ValueParams, table: pd.DataFrame, disqualified: pd.DataFrame
 ) -> pd.DataFrame:
     matrix = encode(table, bundle.encoding)
     contributions = compute_contributions(bundle.model, bundle.calibrator, matrix)
@@ -234,7 +231,7 @@ def _score_chunk(
             "base_points": points.base,
             "fit_points": fit,
             "engagement_points": engagement,
-            "expected_value": expected_value(probability, tier, params.cutoffs.value),
+            "expected_value": expected_value(probability, tier, value),
             "reasons": pd.array(reasons, dtype=pd.ArrowDtype(REASONS_TYPE)),
             "model_version": bundle.model_version,
             "scored_at": pd.Timestamp.now(tz="UTC").as_unit("us"),
@@ -261,10 +258,17 @@ def _with_rule(reasons: pa.ListArray, rule: pd.DataFrame) -> pa.ListArray:
     return pa.array(lists, type=REASONS_TYPE)
 
 
-def needed_types(plan: Plan, params: Params) -> dict[str, AttributeType]:
+def trained_with(bundle: Bundle) -> Params:
+    """Return the params a bundle was trained with."""
+    return Params.model_validate(bundle.params)
+
+
+def needed_types(bundle: Bundle) -> dict[str, AttributeType]:
     """Return the attributes of leads that scoring reads, with the types they had in training."""
-    of_rules: dict[str, AttributeType] = {rule.column: "text" for rule in params.disqualify}
-    return of_rules | {name: "number" if t == "number" else "text" for name, t in plan.attributes.items()}
+    types: dict[str, AttributeType] = {rule.column: "text" for rule in trained_with(bundle).disqualify}
+    for name, kind in bundle.plan.attributes.items():
+        types[name] = "number" if kind == "number" else "text"
+    return types
 
 
 def in_utc(moment: Any, zone: str) -> pd.Timestamp:

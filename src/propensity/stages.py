@@ -123,11 +123,11 @@ def features(ws: Workspace) -> str:
     con = connect(ws.params.data, folder=ws.folder)
     canonical = read_canonical(con, ws.interim)
     tables = canonical.tables
-    plan = make_plan(ws.params, canonical.attribute_types)
+    plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types)
     if plan.has_asset and plan.event_types:
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
         assets = frequent.groupby("qualifier")["asset"].agg(list).to_dict()
-        plan = make_plan(ws.params, canonical.attribute_types, assets=assets)
+        plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types, assets=assets)
     snapshots = con.read_parquet(ws.interim / "snapshots.parquet")
     built = build_features(
         snapshots.filter(snapshots.mature),
@@ -384,7 +384,7 @@ def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: st
         ws.folder,
         now=datetime.now(UTC),
         con=con,
-        types=needed_types(made.plan, ws.params),
+        types=needed_types(made),
         tables={"events"} if leads else {"events", "outcomes"},
     )
     moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
@@ -431,7 +431,7 @@ def score_tables(
     from propensity.decisions.rules import disqualified_leads
     from propensity.features.build import build_features
     from propensity.model.bundle import read_bundle
-    from propensity.predict import score_features
+    from propensity.predict import score_features, trained_with
 
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     tables = canonical.tables
@@ -447,8 +447,8 @@ def score_tables(
     table = build_features(
         spine, tables["leads"], made.plan, events=tables.get("events"), outcomes=tables.get("outcomes")
     )
-    disqualified = fetch(con, disqualified_leads(tables["leads"], ws.params.disqualify))
-    scores = score_features(made, ws.params, fetch(con, table.order_by("snapshot")), disqualified)
+    disqualified = fetch(con, disqualified_leads(tables["leads"], trained_with(made).disqualify))
+    scores = score_features(made, fetch(con, table.order_by("snapshot")), disqualified)
     write_parquet(scores, ws.scores)
     tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
     moment_shown = f" as of {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from propensity.data.mechanism import DAY, END, END_MICROS, START, Floats, Ints, to_micros, to_moments
+from propensity.data.mechanism import Floats, Ints, to_micros, to_moments
+from propensity.data.planted import DAY, END, END_MICROS, START
 
 MEDIAN_AMOUNT = 4000.0
 AMOUNT_PER_EMPLOYEES = 0.35  # exponent: ten times the employees, 2.2 times the amount
@@ -123,9 +124,10 @@ def build_spend(leads: pd.DataFrame, rng: np.random.Generator) -> pd.DataFrame:
     for channel, cost in COST_PER_LEAD.items():
         arrived = np.bincount(month[(leads["channel"] == channel).to_numpy()], minlength=len(starts))
         spend = np.round(cost * arrived * np.exp(rng.normal(0.0, 0.1, size=len(starts))), 2)
-        rows = {"channel": channel, "period_start": starts[:-1], "period_end": starts[1:], "spend": spend[:-1]}
-        parts.append(pd.DataFrame(rows))
-    return pd.concat(parts).sort_values(["period_start", "channel"], kind="stable", ignore_index=True)
+        months = pd.DataFrame({"period_start": starts[:-1], "period_end": starts[1:], "spend": spend[:-1]})
+        parts.append(months.assign(channel=channel))
+    columns = ["channel", "period_start", "period_end", "spend"]
+    return pd.concat(parts)[columns].sort_values(["period_start", "channel"], ignore_index=True)
 
 
 def _sample_amounts(leads: pd.DataFrame, rng: np.random.Generator) -> Floats:

@@ -9,7 +9,7 @@ import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import FILE, POSITION, ROW
-from propensity.data.tables import GIVEN, LEADS_COLUMNS, AttributeType, Field, TableSpec
+from propensity.data.tables import GIVEN, LEADS_COLUMNS, NOW, AttributeType, Field, TableSpec
 from propensity.data.values import UTC, category_of, is_given, moment_of, number_of, text_of
 
 NUMBER_SHARE = 0.99  # of a text column's values that read as numbers, from which on it is a number
@@ -42,12 +42,13 @@ def find_types(
     return types
 
 
-def read_columns(raw: ir.Table, spec: TableSpec) -> ir.Table:
-    """Return the canonical columns of a raw table, beside each row's place and what was given.
+def read_columns(raw: ir.Table, spec: TableSpec, *, now: ir.TimestampValue) -> ir.Table:
+    """Return the canonical columns of a raw table, beside each row's place, what was given, and `now`.
 
     Values that were given and not understood are null here; rules tell them from missing ones.
     """
     columns: dict[str, ir.Value] = {name: raw[name] for name in (FILE, ROW, POSITION)}
+    columns[NOW] = now
     for field in spec.fields:
         columns[field.name] = _value(raw, field, spec)
         if field.parsed:
@@ -56,16 +57,16 @@ def read_columns(raw: ir.Table, spec: TableSpec) -> ir.Table:
     return _only_when_closed(table) if "status" in spec.columns else table
 
 
-def finish(table: ir.Table, spec: TableSpec) -> ir.Table:
-    """Return accepted rows with exactly the canonical columns."""
+def finish(table: ir.Table, spec: TableSpec, *, keep: Sequence[str] = ()) -> ir.Table:
+    """Return accepted rows with exactly the canonical columns, and those to `keep`."""
     if spec.name == "leads":
-        names = [*(f.name for f in spec.fields if f.name in LEADS_COLUMNS), "row"]
-        attributes = [f.name for f in spec.fields if f.name not in LEADS_COLUMNS]
-        return table.mutate(row=table[POSITION]).select(*names, *attributes)
+        names = [f.name for f in spec.fields]
+        place = len([name for name in names if name in LEADS_COLUMNS])
+        return table.mutate(row=table[POSITION]).select(*names[:place], "row", *names[place:], *keep)
     if spec.name == "events":
         known = ibis.greatest(table["event_at"], table["known_at"].coalesce(table["event_at"]))
         table = table.mutate(known_at=known)
-    return table.select(*spec.columns)
+    return table.select(*spec.columns, *keep)
 
 
 def _value(raw: ir.Table, field: Field, spec: TableSpec) -> ir.Value:

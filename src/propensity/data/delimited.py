@@ -18,14 +18,17 @@ from itertools import islice
 from pathlib import Path
 from typing import TextIO
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propensity.errors import InputError, some
 
-FILE, ROW, POSITION = "__file", "__row", "__position"
+FILE = "__file"  # the name of the file a row comes from
+ROW = "__row"  # its number within that file, from 1
+POSITION = "__position"  # its running number over all files of the table
 
-_BATCH = 4_096
+_BATCH = 512  # small enough to stay in the processor's cache
 _ROW_GROUP = 131_072
 _SHOWN = 40  # characters of a malformed record that are kept
 
@@ -59,38 +62,34 @@ def read_header(path: Path, *, delimiter: str) -> list[str]:
         return _take_header(iter(stream), path, delimiter)
 
 
-def stage_delimited(
-    path: Path, target: Path, *, delimiter: str, columns: Sequence[str], offset: int = 0
-) -> Staged:
-    """Write the named `columns` of a delimited file to the Parquet file `target`, all as text.
+def stage_delimited(path: Path, target: Path, *, delimiter: str, columns: Sequence[str]) -> Staged:
+    """Write the named `columns` of a delimited file, all as text, to the Parquet file `target`.
 
-    Beside them stand the file's name, the row number within the file (1 is the first record after the
-    header; empty lines are not rows) and `offset` + that number.
+    Beside them stands the row number within the file, ``__row``: 1 is the first record after the header;
+    empty lines are not counted.
 
     Raises
     ------
     InputError
         The file is unreadable, or not UTF-8 text.
     """
+    schema = pa.schema([*((column, pa.string()) for column in columns), (ROW, pa.int64())])
     malformed: list[Malformed] = []
-    names = [*columns, FILE, ROW, POSITION]
-    types = [pa.string()] * (len(columns) + 1) + [pa.int64()] * 2
-    schema = pa.schema(list(zip(names, types, strict=True)))
     rows = 0
     with _open_text(path) as stream, pq.ParquetWriter(target, schema, compression="zstd") as writer:
         lines = iter(stream)
         header = _take_header(lines, path, delimiter)
         places = [header.index(column) for column in columns]
+        records = parse_records(lines, delimiter=delimiter, width=len(header))
         batches: list[pa.RecordBatch] = []
-        records = _number(parse_records(lines, delimiter=delimiter, width=len(header)), path.name, malformed)
         while block := list(islice(records, _BATCH)):
-            batches.append(_batch(block, places, path.name, offset, schema))
-            rows = block[-1][0]
+            batches.append(_batch(block, places, rows, path.name, schema, malformed))
+            rows += len(block)
             if len(batches) * _BATCH >= _ROW_GROUP:
                 writer.write_table(pa.Table.from_batches(batches))
                 batches.clear()
         writer.write_table(pa.Table.from_batches(batches, schema=schema))
-    return Staged(max([rows, *(m.row for m in malformed[-1:])]), malformed)
+    return Staged(rows, malformed)
 
 
 def parse_records(lines: Iterator[str], *, delimiter: str, width: int) -> Iterator[list[str] | str]:
@@ -124,25 +123,28 @@ def parse_records(lines: Iterator[str], *, delimiter: str, width: int) -> Iterat
             yield first
 
 
-def _number(
-    records: Iterator[list[str] | str], file: str, malformed: list[Malformed]
-) -> Iterator[tuple[int, list[str]]]:
-    for row, record in enumerate(records, start=1):
-        if isinstance(record, str):
-            text = record[:_SHOWN].rstrip("\r\n")
-            malformed.append(Malformed(file, row, text.encode(errors="replace").decode()))
-        else:
-            yield row, record
-
-
 def _batch(
-    block: list[tuple[int, list[str]]], places: list[int], file: str, offset: int, schema: pa.Schema
+    block: list[list[str] | str],
+    places: list[int],
+    before: int,
+    file: str,
+    schema: pa.Schema,
+    malformed: list[Malformed],
 ) -> pa.RecordBatch:
-    values = list(zip(*(fields for _, fields in block), strict=True))
-    rows = pa.array([row for row, _ in block], type=pa.int64())
-    arrays = [pa.array(values[place], type=pa.string()) for place in places]
-    positions = pa.array([row + offset for row, _ in block], type=pa.int64())
-    return pa.record_batch([*arrays, pa.array([file] * len(block)), rows, positions], schema=schema)
+    """Return the well-formed records of a block as Arrow; the others are added to `malformed`."""
+    rows = np.arange(before + 1, before + len(block) + 1)
+    records = [record for record in block if not isinstance(record, str)]
+    if len(records) < len(block):
+        is_text = np.array([isinstance(record, str) for record in block])
+        texts = (record for record in block if isinstance(record, str))
+        malformed += [Malformed(file, int(n), _shown(t)) for n, t in zip(rows[is_text], texts, strict=True)]
+        rows = rows[~is_text]
+    values = list(zip(*records, strict=True)) or [()] * (max(places, default=0) + 1)
+    return pa.record_batch([*(pa.array(values[p], type=pa.string()) for p in places), rows], schema=schema)
+
+
+def _shown(text: str) -> str:
+    return text[:_SHOWN].rstrip("\r\n").encode(errors="replace").decode()
 
 
 def _take_header(lines: Iterator[str], path: Path, delimiter: str) -> list[str]:

@@ -1,16 +1,17 @@
 """The few bad rows in the simulated raw files, each breaking a known rule.
 
 They are added to the honest rows and replace none. A copy stands after its original, since of
-two rows with one key the first is kept.
+two good rows with one key the first is kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -22,7 +23,7 @@ DIRT_SHARE = 0.0005  # of a table's rows, for each kind of dirt
 BAD_MOMENTS = ("2024-13-45 10:00", "yesterday", "31/02/2024", "in May")
 BAD_NUMBERS = ("about 50", "10-49", "many", "2OO")
 BAD_VALUES = (np.nan, np.inf)
-FAR_FUTURE = pd.Timestamp("2099-12-31T23:59:59", tz="UTC")
+FAR_FUTURE = pd.Timestamp("2099-01-01", tz="UTC")
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def dirty_outcomes(outcomes: pd.DataFrame, leads: pd.DataFrame, rng: np.random.G
     chosen = ended[_pick(len(ended), rng)]
     early = leads["created_at"].iloc[chosen] - pd.to_timedelta(rng.uniform(1, 30, size=len(chosen)), unit="D")
     added = _csv_lines(outcomes.iloc[chosen].assign(closed_at=early.dt.as_unit("us")))[1:]
-    counts = {"closed_before_created": len(chosen), "duplicate_key": len(chosen)}
-    return Dirty(_mix(_csv_lines(outcomes), added, chosen, rng), counts)
+    content = _mix(_csv_lines(outcomes), added, chosen, rng)
+    return Dirty(content, {"closed_before_created": len(chosen)})
 
 
 def dirty_events(events: pd.DataFrame, rng: np.random.Generator) -> Dirty[pa.Table]:
@@ -93,7 +94,7 @@ def to_csv(table: pd.DataFrame) -> str:
     return "\n".join(_csv_lines(table)) + "\n"
 
 
-def iso(moments: pd.Series) -> pd.Series:
+def iso(moments: pd.Series[Any]) -> pd.Series[str]:
     """Return UTC timestamps as text, such as ``2024-02-29T12:00:00.000000+00:00``."""
     naive = moments.dt.tz_localize(None).to_numpy(dtype="datetime64[us]")
     text = pd.Series(np.datetime_as_string(naive), index=moments.index, dtype="str") + "+00:00"
@@ -101,7 +102,9 @@ def iso(moments: pd.Series) -> pd.Series:
 
 
 def _csv_lines(table: pd.DataFrame) -> list[str]:
-    moments = {name: iso(table[name]) for name in table.columns if isinstance(table[name].dtype, pd.DatetimeTZDtype)}
+    moments = {
+        name: iso(table[name]) for name in table.columns if isinstance(table[name].dtype, pd.DatetimeTZDtype)
+    }
     text: str = table.assign(**moments).to_csv(index=False, lineterminator="\n")
     return text.removesuffix("\n").split("\n")
 
@@ -123,5 +126,5 @@ def _new_ids(prefix: str, size: int) -> list[str]:
     return [f"{prefix}{number:06d}" for number in range(1, size + 1)]
 
 
-def _cycle(values: Sequence[object], size: int) -> list[object]:
-    return [values[number % len(values)] for number in range(size)]
+def _cycle(values: Sequence[str | float], size: int) -> npt.NDArray[Any]:
+    return np.resize(np.array(values), size)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 import ibis
+import ibis.expr.schema as sch
 import ibis.expr.types as ir
 import numpy as np
 import pandas as pd
@@ -18,8 +21,18 @@ from ibis.backends.duckdb import Backend
 from propensity.data.canonical import finish, read_columns
 from propensity.data.delimited import FILE, POSITION, ROW
 from propensity.data.quarantine import quarantined_rows
-from propensity.data.rules import BAD, judge, repeat_rule, row_rules
+from propensity.data.rules import (
+    BAD,
+    judge,
+    judge_briefly,
+    repeat_rule,
+    repeated_rows,
+    row_rules,
+    with_leads,
+    with_repeats,
+)
 from propensity.data.tables import (
+    NOW,
     AttributeType,
     TableSpec,
     check_columns,
@@ -28,10 +41,12 @@ from propensity.data.tables import (
     table_specs,
     with_attributes,
 )
+from propensity.data.values import UTC
 from propensity.errors import InputError, some
 from propensity.params import Params
 
 _UTC_US = pa.timestamp("us", tz="UTC")
+_RAW, _JUDGED, _LEADS = "__frame", "__judged_frame", "__frame_leads"
 
 
 def canonical_frames(
@@ -63,31 +78,78 @@ def canonical_frames(
         A column is missing, or a row breaks a rule: there is no quarantine here.
     """
     specs = table_specs(params.data)
-    spec = _resolved(specs["leads"], leads)
-    spec = with_attributes(optional_order(spec, list(leads.columns)), only_attributes(types))
-    tables = {"leads": _accept(con, leads, spec, None, now)}
-    for name, frame in (("events", events), ("outcomes", outcomes)):
-        if frame is not None and name in specs:
-            tables[name] = _accept(con, frame, _resolved(specs[name], frame), tables["leads"], now)
-    return tables
+    spec = optional_order(_resolved(specs["leads"], leads), list(leads.columns))
+    specs["leads"] = with_attributes(spec, only_attributes(types))
+    tables = {"leads": _accept(con, leads, specs["leads"], now)}
+    with _registered(con, _LEADS, tables["leads"].select(["lead_id", "created_at"])):
+        for name, frame in (("events", events), ("outcomes", outcomes)):
+            if frame is not None and name in specs:
+                tables[name] = _accept(con, frame, _resolved(specs[name], frame), now)
+    return {name: ibis.memtable(table) for name, table in tables.items()}
 
 
-def _accept(
-    con: Backend, frame: pd.DataFrame, spec: TableSpec, leads: ir.Table | None, now: datetime
-) -> ir.Table:
+def _accept(con: Backend, frame: pd.DataFrame, spec: TableSpec, now: datetime) -> pa.Table:
+    """Return the canonical rows of a frame, all of which have to be good."""
     _check_frame(frame, spec)
-    raw = ibis.memtable(_to_arrow(frame, spec.raw_columns))
-    table = read_columns(raw, spec)
-    if leads is not None:
-        lead_id = table["lead_id"]
-        table = table.filter(lead_id.isin(leads["lead_id"]) | lead_id.isnull())
-    rules = row_rules(spec, now=now)
-    judged = con.to_pyarrow(judge(table, spec, rules, leads=leads))
-    if pc.any(judged[BAD]).as_py():
-        rules = [*rules, repeat_rule(spec)]
-        refused = quarantined_rows(con, ibis.memtable(judged), raw, spec, rules)
-        raise InputError(_refusal(refused, spec.name))
-    return finish(ibis.memtable(judged), spec)
+    raw = _to_arrow(frame, spec.raw_columns, now)
+    with _registered(con, _RAW, raw):
+        judged = con.con.sql(_judging_sql(spec, sch.infer(raw))).to_arrow_table()
+        with _registered(con, _JUDGED, judged):
+            repeats = con.con.sql(_repeats_sql(spec, sch.infer(judged))).to_arrow_table()
+        if repeats.num_rows or pc.any(judged[BAD]).as_py():
+            raise InputError(_refusal(con, spec, sch.infer(raw)))
+    return judged.drop_columns([BAD, POSITION])
+
+
+@contextmanager
+def _registered(con: Backend, name: str, table: pa.Table) -> Iterator[None]:
+    con.con.register(name, table)
+    try:
+        yield
+    finally:
+        con.con.unregister(name)
+
+
+# Compiled once for each form of frame: that takes many times as long as judging one row.
+@lru_cache(maxsize=64)
+def _judging_sql(spec: TableSpec, schema: ibis.Schema) -> str:
+    judged = judge_briefly(_read(spec, schema), row_rules(spec))
+    return str(ibis.to_sql(finish(judged, spec, keep=(POSITION, BAD)), dialect="duckdb"))
+
+
+@lru_cache(maxsize=64)
+def _repeats_sql(spec: TableSpec, schema: ibis.Schema) -> str:
+    return str(ibis.to_sql(repeated_rows(ibis.table(schema, name=_JUDGED), spec), dialect="duckdb"))
+
+
+def _read(spec: TableSpec, schema: ibis.Schema) -> ir.Table:
+    raw = ibis.table(schema, name=_RAW)
+    table = read_columns(raw, spec, now=raw[NOW])
+    if not spec.of_leads:
+        return table
+    leads = ibis.table({"lead_id": "string", "created_at": UTC}, name=_LEADS)
+    lead_id = table["lead_id"]
+    table = table.filter(lead_id.isin(leads["lead_id"]) | lead_id.isnull())
+    return with_leads(table, spec, leads)
+
+
+def _refusal(con: Backend, spec: TableSpec, schema: ibis.Schema) -> str:
+    """Judge again at length, to tell which rules were broken where."""
+    rules = row_rules(spec)
+    judged = judge(_read(spec, schema), rules)
+    repeats = repeated_rows(finish(judged, spec, keep=(POSITION, BAD)), spec)
+    judged = with_repeats(judged, repeats, len(rules))
+    raw = ibis.table(schema, name=_RAW)
+    refused = quarantined_rows(con, judged, raw, spec, [*rules, repeat_rule(spec)])
+    told = [
+        f"{rule} in column {column!r}: {len(rows):,} rows, the first {', '.join(map(str, rows['row'][:5]))} "
+        f"(values look like {', '.join(map(repr, rows['value'][:5]))})"
+        for (rule, column), rows in refused.groupby(["rule", "column"], sort=True)
+    ]
+    return (
+        f"the frame of {spec.name} has {refused['row'].nunique():,} bad rows, counted from 1. "
+        f"{'; '.join(told)}. Mend or drop them"
+    )
 
 
 def _check_frame(frame: pd.DataFrame, spec: TableSpec) -> None:
@@ -96,18 +158,6 @@ def _check_frame(frame: pd.DataFrame, spec: TableSpec) -> None:
     repeated = [column for column in spec.raw_columns if columns.count(column) > 1]
     if repeated:
         raise InputError(f"{where} has the columns {some(repeated)} more than once; expected each once")
-
-
-def _refusal(refused: pd.DataFrame, name: str) -> str:
-    told = [
-        f"{rule} in column {column!r}: {len(rows):,} rows, the first {', '.join(map(str, rows['row'][:5]))} "
-        f"(values look like {', '.join(map(repr, rows['value'][:5]))})"
-        for (rule, column), rows in refused.groupby(["rule", "column"], sort=True)
-    ]
-    return (
-        f"the frame of {name} has {refused['row'].nunique():,} bad rows, counted from 1. {'; '.join(told)}. "
-        "Mend or drop them"
-    )
 
 
 def _resolved(spec: TableSpec, frame: pd.DataFrame) -> TableSpec:
@@ -120,10 +170,11 @@ def _resolved(spec: TableSpec, frame: pd.DataFrame) -> TableSpec:
     return replace(spec, fields=tuple(fields))
 
 
-def _to_arrow(frame: pd.DataFrame, columns: Sequence[str]) -> pa.Table:
+def _to_arrow(frame: pd.DataFrame, columns: Sequence[str], now: datetime) -> pa.Table:
     rows = pa.array(np.arange(1, len(frame) + 1))
     arrays = {column: _column_to_arrow(frame[column]) for column in columns}
-    return pa.table({**arrays, FILE: pa.repeat("", len(frame)), ROW: rows, POSITION: rows})
+    moment = pa.repeat(pa.scalar(now, type=_UTC_US), len(frame))
+    return pa.table({**arrays, FILE: pa.repeat("", len(frame)), ROW: rows, POSITION: rows, NOW: moment})
 
 
 def _column_to_arrow(column: pd.Series) -> pa.Array:

@@ -15,6 +15,7 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from propensity.data.canonical import find_types, finish, read_columns
+from propensity.data.delimited import POSITION
 from propensity.data.files import sha256
 from propensity.data.frames import canonical_frames
 from propensity.data.interim import Canonical, read_canonical, write_canonical
@@ -26,10 +27,17 @@ from propensity.data.quarantine import (
     join_quarantines,
     malformed_rows,
     quarantined_rows,
-    shown_column,
 )
-from propensity.data.rules import BAD, judge, repeat_rule, row_rules
-from propensity.data.sources import Raw, connect, read_raw, stage
+from propensity.data.rules import (
+    BAD,
+    judge,
+    repeat_rule,
+    repeated_rows,
+    row_rules,
+    with_leads,
+    with_repeats,
+)
+from propensity.data.sources import Raw, connect, define, read_raw, stage
 from propensity.data.tables import (
     AttributeType,
     TableSpec,
@@ -41,7 +49,7 @@ from propensity.data.tables import (
     table_specs,
     with_attributes,
 )
-from propensity.data.values import moment_of
+from propensity.data.values import moment, moment_of
 from propensity.errors import ParamsError
 from propensity.params import DataParams, Params
 
@@ -120,20 +128,20 @@ def ingest(
         types = only_attributes(types)
     names = list(types) if types is not None else attribute_names(columns, params.data)
     check_attribute_names(names, where=sources["leads"].where)
-    raws = _read_all(
-        con, specs | {"leads": with_attributes(specs["leads"], dict.fromkeys(names, "text"))}, sources
-    )
+    untyped = with_attributes(specs["leads"], dict.fromkeys(names, "text"))
+    raws = _read_all(con, specs | {"leads": untyped}, sources)
     if types is None:
         types = find_types(con, raws["leads"].table, names, missing=specs["leads"].missing)
     specs["leads"] = with_attributes(specs["leads"], types)
     accepted = _accept_all(con, specs, raws, now=now, limit=params.data.max_quarantined)
+    quarantine = join_quarantines([part.quarantine for part in accepted.values()])
     return Canonical(
-        tables={name: part.table for name, part in accepted.items()} | _unsettled(accepted),
-        quarantine=join_quarantines([part.quarantine for part in accepted.values()]),
+        tables={name: part.table for name, part in accepted.items()} | _unsettled(con, accepted),
+        quarantine=quarantine,
         counts=_count_table(accepted),
         attribute_types=dict(types),
         observed_until=stated or _latest(con, accepted),
-        rule_counts=_rule_table(accepted),
+        rule_counts=_rule_table(quarantine),
         raw_hashes=_hash_files(sources.values(), workspace),
     )
 
@@ -168,9 +176,8 @@ def _read_all(
 ) -> dict[str, Raw]:
     """Read each raw table once, with the columns of all canonical tables that come from it."""
     for name, spec in specs.items():
-        check_columns(
-            spec, sources[name].columns, where=sources[name].where, delimiter=sources[name].delimiter
-        )
+        source = sources[name]
+        check_columns(spec, source.columns, where=source.where, delimiter=source.delimiter)
     raws: dict[RawSource, Raw] = {}
     for name in specs:
         source = sources[name]
@@ -197,13 +204,16 @@ def _accept(
     # Imported here because pandera takes a second to import, which scoring, through this module, is spared.
     from propensity.data.schemas import check_schema
 
-    rules = row_rules(spec, now=now)
-    judged = stage(con, judge(read_columns(raw.table, spec), spec, rules, leads=leads))
+    rules = row_rules(spec)
+    table = with_leads(read_columns(raw.table, spec, now=moment(now)), spec, leads)
+    judged = stage(con, judge(table, rules))
+    repeats = stage(con, repeated_rows(finish(judged, spec, keep=(POSITION, BAD)), spec))
+    judged = define(con, with_repeats(judged, repeats, len(rules)))
     rules = [*rules, repeat_rule(spec)]
     tally = count_rows(con, judged, spec, rules, malformed=len(raw.malformed))
     logger.info("%s: %d rows read, %d quarantined", spec.name, tally.read, tally.quarantined)
     check_counts(con, tally, spec, judged, raw, limit=limit)
-    table = finish(judged.filter(~judged[BAD]), spec)
+    table = define(con, finish(judged.filter(~judged[BAD]), spec))
     check_schema(table, spec)
     parts = [malformed_rows(raw.malformed, spec.name)]
     if tally.quarantined > len(raw.malformed):
@@ -211,12 +221,13 @@ def _accept(
     return _Accepted(spec, judged, table, tally, join_quarantines(parts))
 
 
-def _unsettled(accepted: Mapping[str, _Accepted]) -> dict[str, ir.Table]:
+def _unsettled(con: Backend, accepted: Mapping[str, _Accepted]) -> dict[str, ir.Table]:
     if "outcomes" not in accepted:
         return {}
     outcomes, leads = accepted["outcomes"], accepted["leads"].table
     refused = outcomes.judged.filter(outcomes.judged[BAD]).select("lead_id").distinct()
-    return {"unsettled": refused.semi_join(leads, "lead_id").anti_join(outcomes.table, "lead_id")}
+    unsettled = refused.semi_join(leads, "lead_id").anti_join(outcomes.table, "lead_id")
+    return {"unsettled": define(con, unsettled)}
 
 
 def _count_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
@@ -224,25 +235,20 @@ def _count_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["table", "read", "accepted", "quarantined"])
 
 
-def _rule_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
-    rows = [
-        (name, rule, shown_column(part.spec, column) if column else None, count)
-        for name, part in accepted.items()
-        for (rule, column), count in part.tally.broken.items()
-    ]
-    return pd.DataFrame(rows, columns=["table", "rule", "column", "rows"])
+def _rule_table(quarantine: pd.DataFrame) -> pd.DataFrame:
+    return quarantine.groupby(["table", "rule", "column"], dropna=False).size().reset_index(name="rows")
 
 
 def _stated_end(con: Backend, data: DataParams) -> datetime | None:
     if data.observed_until is None:
         return None
-    moment = con.to_pyarrow(moment_of(ibis.literal(data.observed_until), zone=data.timezone)).as_py()
-    if moment is None:
+    end = con.to_pyarrow(moment_of(ibis.literal(data.observed_until), zone=data.timezone)).as_py()
+    if end is None:
         raise ParamsError(
             "data.observed_until: expected an ISO 8601 timestamp such as 2024-06-30T00:00:00+00:00, "
             f"got {data.observed_until!r}"
         )
-    return _as_utc(moment)
+    return _as_utc(end)
 
 
 def _latest(con: Backend, accepted: Mapping[str, _Accepted]) -> datetime | None:

@@ -139,9 +139,7 @@ def _check_names(names: Sequence[str], file: Path) -> None:
     lower = [name.lower() for name in names]
     alike = [name for name in names if lower.count(name.lower()) > 1]
     if alike:
-        raise InputError(
-            f"{file}: the columns {some(alike)} differ only in upper and lower case; rename them"
-        )
+        raise InputError(f"{file}: the columns {some(alike)} differ only in case; rename all but one")
     taken = [name for name in names if name.startswith("__")]
     if taken:
         raise InputError(f"{file}: the columns {some(taken)} begin with '__', which is reserved; rename them")
@@ -179,7 +177,7 @@ def _find_database(source: Database, workspace: Path, section: str) -> RawSource
 @contextmanager
 def attached(con: Backend, file: Path) -> Iterator[str]:
     name = f"source_{uuid.uuid4().hex}"
-    con.attach(file, name, read_only=True)
+    con.attach(str(file).replace("'", "''"), name, read_only=True)
     try:
         yield name
     finally:
@@ -187,12 +185,23 @@ def attached(con: Backend, file: Path) -> Iterator[str]:
 
 
 def table_in(con: Backend, database: str, name: str) -> ir.Table:
+    """Return a table or view of an attached database; `name` may begin with its schema.
+
+    Raises
+    ------
+    InputError
+        It is not there.
+    """
     schema, _, table = name.rpartition(".")
-    schema = schema or "main"
-    names = con.list_tables(database=(database, schema))
-    if table not in names:
-        raise InputError(f"table {name!r} is not there{nearest(table, names)}; the tables: {some(names)}")
-    return con.table(table, database=(database, schema))
+    listed = con.con.execute(
+        "SELECT schema_name, table_name FROM duckdb_tables() WHERE database_name = $1 UNION ALL "
+        "SELECT schema_name, view_name FROM duckdb_views() WHERE database_name = $1 AND NOT internal",
+        [database],
+    ).fetchall()
+    if (schema or "main", table) not in listed:
+        names = sorted(t if s == "main" else f"{s}.{t}" for s, t in listed)
+        raise InputError(f"table {name!r} is not there{nearest(name, names)}; the tables: {some(names)}")
+    return con.table(table, database=(database, schema or "main"))
 
 
 @contextmanager

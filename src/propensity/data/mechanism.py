@@ -18,108 +18,33 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import log_softmax, ndtr
 
+from propensity.data.planted import (
+    ASSETS,
+    CLASS_INTERCEPT,
+    CLASS_SLOPE,
+    CLASSES,
+    DAY,
+    DECAY_DAYS,
+    DRIFT_PER_YEAR,
+    EMPLOYEES_SLOPE,
+    EVENTS_PER_LEAD,
+    IS_NIGHTLY,
+    ITEMS,
+    LOG_ODDS,
+    LOG_SD_DAYS,
+    MEDIAN_DAYS,
+    OUTCOME_SHARE,
+    SEASON_AMPLITUDE,
+    START_MICROS,
+    STUDENT_TITLES,
+    STUDENT_WON_FACTOR,
+    SYNC_AT,
+    UNINFORMATIVE_TYPE,
+)
 from propensity.errors import InputError, some
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
-
-DAY = 86_400_000_000  # microseconds
-SYNC_AT = 2 * DAY // 24  # e-mail events reach the CRM at the next 02:00 UTC
-START = pd.Timestamp("2023-01-01", tz="UTC")
-END = pd.Timestamp("2025-12-31", tz="UTC")
-START_MICROS = int(START.timestamp()) * 1_000_000
-END_MICROS = int(END.timestamp()) * 1_000_000
-
-CLASSES = ("browsing", "fading", "buying")
-CLASS_INTERCEPT = np.array([0.0, -0.35, -1.0])
-CLASS_SLOPE = np.array([0.0, 0.3, 1.0])  # how much of a lead's log-odds each class takes
-DRIFT_PER_YEAR = -0.08
-SEASON_AMPLITUDE = 0.12  # highest in mid-January
-EMPLOYEES_SLOPE = 0.5  # for each factor of ten above or below 100
-LOG_ODDS: dict[str, dict[str, float]] = {
-    "channel": {
-        "referral": 1.2,
-        "partner": 0.7,
-        "webinar": 0.3,
-        "organic_search": 0.1,
-        "email_campaign": -0.1,
-        "paid_search": -0.4,
-        "paid_social": -1.0,
-        "content_syndication": -1.6,
-    },
-    "first_offer": {"demo": 1.2, "trial": 0.6, "webinar": 0.0, "ebook": -0.6, "newsletter": -1.1},
-    "seniority": {"executive": 0.7, "director": 0.5, "manager": 0.1, "specialist": -0.4, "junior": -0.9},
-    "industry": {
-        "software": 0.6,
-        "finance": 0.4,
-        "manufacturing": 0.1,
-        "logistics": 0.0,
-        "retail": -0.2,
-        "healthcare": -0.1,
-        "education": -0.7,
-        "public_sector": -0.5,
-    },
-    "country": {"DE": 0.2, "US": 0.2, "GB": 0.1, "NL": 0.0, "FR": -0.1, "ES": -0.2, "IN": -0.4},
-}
-
-STUDENT_TITLES = (
-    "Student",
-    "student",
-    "PhD student",
-    "Student assistant",
-    "Marketing Intern",
-    "Intern",
-    "HR intern",
-    "Test",
-    "test account",
-)
-STUDENT_WON_FACTOR = 0.03  # what a student would have won is lost instead
-
-# Per class: the share that ends so, if watched for ever, and the lognormal days until then.
-OUTCOME_SHARE = {"won": np.array([0.02, 0.03, 0.70]), "lost": np.array([0.74, 0.86, 0.22])}
-MEDIAN_DAYS = {"won": np.array([40.0, 30.0, 32.0]), "lost": np.array([32.0, 20.0, 40.0])}
-LOG_SD_DAYS = {"won": np.array([0.9, 0.9, 0.85]), "lost": np.array([1.2, 1.1, 1.0])}
-
-# A class acts at a rate that decays exponentially; the counts are those of a lead that never closes.
-DECAY_DAYS = np.array([10.0, 6.0, 40.0])
-EVENTS_PER_LEAD: dict[str, tuple[float, float, float]] = {
-    "visit": (8.5, 18.0, 36.0),
-    "form": (0.5, 1.3, 3.6),
-    "open": (5.0, 9.0, 14.0),
-    "click": (1.0, 2.6, 6.0),
-    "unsubscribe": (0.25, 0.5, 0.1),
-    "follow": (0.3, 0.6, 1.0),
-    "share": (0.15, 0.3, 0.7),
-}
-NIGHTLY_TYPES = ("open", "click", "unsubscribe")
-# Each type's assets: the share it has among leads that do not buy, and its lift among those that do.
-ASSETS: dict[str, dict[str, tuple[float, float]]] = {
-    "visit": {
-        "home": (0.30, 0.9),
-        "blog": (0.25, 0.8),
-        "features": (0.18, 1.1),
-        "docs": (0.09, 1.1),
-        "pricing": (0.10, 1.5),
-        "demo": (0.04, 1.6),
-        "careers": (0.04, 0.5),
-    },
-    "form": {
-        "newsletter": (0.35, 0.8),
-        "ebook": (0.30, 0.8),
-        "webinar": (0.20, 1.1),
-        "demo_request": (0.10, 1.6),
-        "contact": (0.05, 1.4),
-    },
-    "open": {"welcome": (0.4, 1.0), "digest": (0.4, 0.9), "offer": (0.2, 1.2)},
-    "click": {"welcome": (0.4, 0.9), "digest": (0.35, 0.9), "offer": (0.25, 1.3)},
-    "unsubscribe": {"digest": (0.6, 1.0), "offer": (0.4, 1.0)},
-    "follow": {"linkedin": (0.7, 1.0), "youtube": (0.3, 1.0)},
-    "share": {"linkedin": (0.8, 1.0), "youtube": (0.2, 1.0)},
-}
-UNINFORMATIVE_TYPE = "call"
-
-ITEMS: tuple[tuple[str, str], ...] = tuple((kind, asset) for kind, assets in ASSETS.items() for asset in assets)
-IS_NIGHTLY = np.array([kind in NIGHTLY_TYPES for kind, _ in ITEMS])
 
 _PAIRS_AT_ONCE = 4_000_000
 
@@ -143,7 +68,8 @@ def log_odds(leads: pd.DataFrame) -> Floats:
         total = total + leads[column].map(effects).astype("float64").fillna(0.0).to_numpy()
     years = (to_micros(leads["created_at"]) - START_MICROS) / (365.25 * DAY)
     season = np.cos(2 * np.pi * (years - 15 / 365.25))
-    return total + DRIFT_PER_YEAR * years + SEASON_AMPLITUDE * season
+    trend: Floats = DRIFT_PER_YEAR * years + SEASON_AMPLITUDE * season
+    return total + trend
 
 
 def log_class_prior(leads: pd.DataFrame) -> Floats:
@@ -154,7 +80,8 @@ def log_class_prior(leads: pd.DataFrame) -> Floats:
 
 def is_student(leads: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Return which leads are students, interns or tests by their job title."""
-    return leads["job_title"].isin(STUDENT_TITLES).to_numpy(dtype=bool)
+    student: npt.NDArray[np.bool_] = leads["job_title"].isin(STUDENT_TITLES).to_numpy(dtype=bool)
+    return student
 
 
 def outcome_shares(student: npt.NDArray[np.bool_]) -> dict[str, Floats]:
@@ -174,7 +101,8 @@ def closed_share(age_days: Floats, status: str) -> Floats:
 
 def acted_share(age_days: Floats) -> Floats:
     """Return which share of a class's expected events falls before an age, shape (ages, classes)."""
-    return -np.expm1(-age_days[:, None] / DECAY_DAYS)
+    share: Floats = -np.expm1(-age_days[:, None] / DECAY_DAYS)
+    return share
 
 
 def next_sync(micros: Ints) -> Ints:
@@ -194,7 +122,8 @@ def to_moments(micros: Ints) -> pd.Series[Any]:
 
 def to_micros(moments: pd.Series[Any]) -> Ints:
     """Return UTC timestamps as whole microseconds since 1970."""
-    return moments.dt.as_unit("us").astype("int64").to_numpy()
+    micros: Ints = moments.dt.as_unit("us").astype("int64").to_numpy()
+    return micros
 
 
 def true_probability(
@@ -257,7 +186,9 @@ def _log_evidence(leads: pd.DataFrame, events: pd.DataFrame, lead: Ints, as_of: 
     log_rate = np.log(expected / DECAY_DAYS)[item[item >= 0]] - age[:, None] / DECAY_DAYS
     order = np.argsort(owner, kind="stable")
     counts = np.bincount(owner, minlength=len(leads))
-    return _sum_known(log_rate[order], to_micros(kept["known_at"])[order], counts, lead, as_of) - silence
+    shown = _sum_known(log_rate[order], to_micros(kept["known_at"])[order], counts, lead, as_of)
+    evidence: Floats = shown - silence
+    return evidence
 
 
 def _sum_known(log_rate: Floats, known_at: Ints, counts: Ints, lead: Ints, as_of: Ints) -> Floats:
@@ -284,48 +215,19 @@ def item_of(events: pd.DataFrame) -> Ints:
     table = np.full((len(kinds), len(assets)), -1)
     for position, (kind, asset) in enumerate(ITEMS):
         table[kinds.index(kind), assets.index(asset)] = position
-    kind_code = pd.Index(kinds).get_indexer(events["type"])
-    asset_code = pd.Index(assets).get_indexer(events["asset"])
-    item = np.where((kind_code >= 0) & (asset_code >= 0), table[kind_code, asset_code], -1)
+    kind_code = pd.Index(kinds).get_indexer(pd.Index(events["type"]))
+    asset_code = pd.Index(assets).get_indexer(pd.Index(events["asset"]))
+    item: Ints = np.where((kind_code >= 0) & (asset_code >= 0), table[kind_code, asset_code], -1)
     strange = np.flatnonzero((item < 0) & (events["type"] != UNINFORMATIVE_TYPE).to_numpy())
     if strange.size:
         rows = events.iloc[strange][["type", "asset"]].drop_duplicates().to_records(index=False).tolist()
         raise InputError(f"events: the mechanism knows no such type and asset: {some(rows)}")
-    return item.astype("int64")
+    return item
 
 
 def _positions(leads: pd.DataFrame, rows: pd.DataFrame, table: str) -> Ints:
-    position = pd.Index(leads["lead_id"]).get_indexer(rows["lead_id"]).astype("int64")
+    position: Ints = pd.Index(leads["lead_id"]).get_indexer(pd.Index(rows["lead_id"]))
     unknown = rows["lead_id"].to_numpy()[position < 0]
     if unknown.size:
         raise InputError(f"{table}: every lead_id must stand in leads, missing: {some(unknown.tolist())}")
     return position
-
-
-def describe_effects() -> dict[str, Any]:
-    """Return the planted effects as plain numbers, for ``effects.json``."""
-    lifts = {kind: {asset: lift for asset, (_, lift) in of.items()} for kind, of in ASSETS.items()}
-    outcome = {
-        status: {
-            "share": dict(zip(CLASSES, OUTCOME_SHARE[status], strict=True)),
-            "median_days": dict(zip(CLASSES, MEDIAN_DAYS[status], strict=True)),
-            "log_sd": dict(zip(CLASSES, LOG_SD_DAYS[status], strict=True)),
-        }
-        for status in OUTCOME_SHARE
-    }
-    return {
-        "classes": {
-            "intercept": dict(zip(CLASSES, CLASS_INTERCEPT, strict=True)),
-            "slope": dict(zip(CLASSES, CLASS_SLOPE, strict=True)),
-        },
-        "log_odds": LOG_ODDS,
-        "employees_log_odds_per_tenfold": EMPLOYEES_SLOPE,
-        "drift_per_year": DRIFT_PER_YEAR,
-        "season_amplitude": SEASON_AMPLITUDE,
-        "students": {"job_title": list(STUDENT_TITLES), "won_factor": STUDENT_WON_FACTOR},
-        "events_per_lead": {kind: dict(zip(CLASSES, of, strict=True)) for kind, of in EVENTS_PER_LEAD.items()},
-        "decay_days": dict(zip(CLASSES, DECAY_DAYS, strict=True)),
-        "asset_lifts": lifts,
-        "outcomes": outcome,
-        "uninformative_event_types": [UNINFORMATIVE_TYPE],
-    }

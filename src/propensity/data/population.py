@@ -8,14 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from propensity.data.mechanism import (
-    DAY,
-    END_MICROS,
-    START_MICROS,
-    STUDENT_TITLES,
-    Ints,
-    to_moments,
-)
+from propensity.data.mechanism import Ints, to_moments
+from propensity.data.planted import DAY, END_MICROS, START_MICROS, STUDENT_TITLES
 
 LEADS_PER_ACCOUNT = 2.5
 ARRIVAL_DAYS = 21.0  # mean distance of an account's leads from its first contact
@@ -115,7 +109,8 @@ def _sample_creation(account: Ints, rng: np.random.Generator) -> Ints:
     distance = np.minimum(rng.exponential(ARRIVAL_DAYS, size=len(account)), 4 * ARRIVAL_DAYS)
     offset = (distance * DAY).astype("int64")
     created = np.where(first + offset < END_MICROS, first + offset, first - offset)
-    return np.maximum(created, START_MICROS)
+    inside: Ints = np.maximum(created, START_MICROS)
+    return inside
 
 
 def _sample_firms(n_accounts: int, rng: np.random.Generator) -> pd.DataFrame:
@@ -166,5 +161,3 @@ def _pick_from(options: Mapping[str, Sequence[str]], key: pd.Series, rng: np.ran
         chosen = (uniform[rows] * len(values)).astype("int64")
         picked[rows] = np.array(values)[chosen]
     return picked
-
-

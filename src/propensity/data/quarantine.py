@@ -127,7 +127,7 @@ def quarantined_rows(
 ) -> pd.DataFrame:
     """Return one row for each refused row and (rule, column) it broke, with the raw value masked."""
     columns = sorted({rule.column for rule in rules})
-    values = {f"__value_{i}": raw[_raw_name(spec, column)].cast("string") for i, column in enumerate(columns)}
+    values = {f"__value_{i}": raw[spec.raw_of(column)].cast("string") for i, column in enumerate(columns)}
     bad = judged.filter(judged[BAD]).select(POSITION, *(flag(i) for i in range(len(rules))))
     shown = raw.select(POSITION, FILE, ROW, **values)
     rows = con.to_pyarrow(bad.inner_join(shown, POSITION).order_by(POSITION))
@@ -156,7 +156,7 @@ def join_quarantines(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 def shown_column(spec: TableSpec, column: str) -> str:
     """Return how a canonical column is called in the raw table."""
-    raw = _raw_name(spec, column)
+    raw = spec.raw_of(column)
     return "row" if raw == POSITION else raw
 
 
@@ -182,7 +182,3 @@ def _in_order(quarantine: pd.DataFrame) -> pd.DataFrame:
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     return frame.astype({name: "int64" if name == "row" else "str" for name in QUARANTINE_COLUMNS})
-
-
-def _raw_name(spec: TableSpec, column: str) -> str:
-    return spec.raw_of(column)

@@ -11,13 +11,13 @@ import ibis.expr.types as ir
 
 from propensity.data import values
 from propensity.data.delimited import POSITION
-from propensity.data.tables import GIVEN, Field, TableSpec
+from propensity.data.tables import GIVEN, NOW, Field, TableSpec
 
 BAD = "__bad"  # true where any rule is broken
 LARGEST_AMOUNT = 1e12
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
-_LEAD, _CREATED = "__known_lead", "__lead_created_at"
+_LEAD, _CREATED, _REPEATED = "__known_lead", "__lead_created_at", "__repeated"
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Rule:
     broken: Callable[[ir.Table], ir.BooleanValue]
 
 
-def row_rules(spec: TableSpec, *, now: datetime) -> list[Rule]:
+def row_rules(spec: TableSpec) -> list[Rule]:
     """Return the rules that a row of the table is held to whatever the other rows of its table are."""
     mapped = [field for field in spec.fields if field.raw is not None]
-    rules = [rule for field in mapped for rule in _field_rules(field, now)]
+    rules = [rule for field in mapped for rule in _field_rules(field)]
     if spec.of_leads:
         rules.append(Rule("unknown_lead", "lead_id", lambda t: t["lead_id"].notnull() & t[_LEAD].isnull()))
     if spec.name == "outcomes" and "closed_at" in {field.name for field in mapped}:
@@ -43,31 +43,51 @@ def row_rules(spec: TableSpec, *, now: datetime) -> list[Rule]:
 
 
 def repeat_rule(spec: TableSpec) -> Rule:
-    """Return the rule against repeats, which looks only at rows that break no other rule.
-
-    The first row of a key stays, and the later ones go; a good row does not go for coming after a bad one.
-    """
-    name = "duplicate_key" if spec.key else "duplicate_row"
-    same = ibis.window(group_by=[BAD, *(spec.key or spec.columns)], order_by=POSITION)
-    return Rule(name, spec.fields[0].name, lambda t: ~t[BAD] & (ibis.row_number().over(same) > 0))
+    """Return the rule that `repeated_rows` are refused under."""
+    return Rule("duplicate_key" if spec.key else "duplicate_row", spec.fields[0].name, lambda t: t[_REPEATED])
 
 
-def judge(
-    table: ir.Table, spec: TableSpec, rules: Sequence[Rule], *, leads: ir.Table | None = None
-) -> ir.Table:
-    """Return the table with a column for each rule and for the repeats, and `BAD` for any of them.
+def with_leads(table: ir.Table, spec: TableSpec, leads: ir.Table | None) -> ir.Table:
+    """Return the table beside what its rules need of the accepted leads, where rows belong to one."""
+    if not spec.of_leads or leads is None:
+        return table
+    known = leads.select(**{_LEAD: leads["lead_id"], _CREATED: leads["created_at"]})
+    return table.left_join(known, table["lead_id"] == known[_LEAD])
 
-    `leads` are the accepted leads, needed where each row belongs to one.
-    """
-    if spec.of_leads and leads is not None:
-        known = leads.select(**{_LEAD: leads["lead_id"], _CREATED: leads["created_at"]})
-        table = table.left_join(known, table["lead_id"] == known[_LEAD])
-    flags = {flag(i): rule.broken(table).fill_null(False) for i, rule in enumerate(rules)}
+
+def judge(table: ir.Table, rules: Sequence[Rule]) -> ir.Table:
+    """Return the table with a column for each rule, true where it is broken, and `BAD` for any of them."""
+    flags = {flag(i): _broken(rule, table) for i, rule in enumerate(rules)}
     table = table.mutate(**flags)
-    table = table.mutate(**{BAD: ibis.or_(*(table[name] for name in flags))})
-    repeated = flag(len(rules))
-    table = table.mutate(**{repeated: repeat_rule(spec).broken(table)})
-    return table.mutate(**{BAD: table[BAD] | table[repeated]})
+    return table.mutate(**{BAD: ibis.or_(*(table[name] for name in flags))})
+
+
+def judge_briefly(table: ir.Table, rules: Sequence[Rule]) -> ir.Table:
+    """Return the table with `BAD` alone."""
+    return table.mutate(**{BAD: ibis.or_(*(_broken(rule, table) for rule in rules))})
+
+
+def repeated_rows(judged: ir.Table, spec: TableSpec) -> ir.Table:
+    """Return the positions of rows that repeat the key, or all canonical columns, of an earlier row.
+
+    The first row stays. Only rows that break no other rule count: a good row does not go for coming after
+    a bad one.
+    """
+    columns = spec.key or spec.columns
+    good = judged.filter(~judged[BAD]).select(POSITION, *columns)
+    later = ibis.row_number().over(ibis.window(group_by=columns, order_by=POSITION)) > 0
+    return good.mutate(**{_REPEATED: later}).filter(ibis._[_REPEATED]).select(POSITION)
+
+
+def with_repeats(judged: ir.Table, repeats: ir.Table, place: int) -> ir.Table:
+    """Return a judged table that counts `repeats` as bad, under the rule at `place`."""
+    marked = judged.left_join(repeats.mutate(**{_REPEATED: True}), POSITION).drop(f"{POSITION}_right")
+    repeated = marked[_REPEATED].fill_null(False)
+    return marked.mutate(**{flag(place): repeated, BAD: marked[BAD] | repeated}).drop(_REPEATED)
+
+
+def _broken(rule: Rule, table: ir.Table) -> ir.BooleanValue:
+    return rule.broken(table).fill_null(False)
 
 
 def flag(place: int) -> str:
@@ -75,7 +95,7 @@ def flag(place: int) -> str:
     return f"__broken_{place}"
 
 
-def _field_rules(field: Field, now: datetime) -> list[Rule]:
+def _field_rules(field: Field) -> list[Rule]:
     rules = [_missing_key(field)] if field.required else []
     if field.parsed:
         rules.append(_type(field))
@@ -86,7 +106,7 @@ def _field_rules(field: Field, now: datetime) -> list[Rule]:
     if field.kind in ("moment", "past"):
         rules.append(Rule("range", field.name, lambda t: t[field.name] < values.moment(EARLIEST)))
     if field.kind == "past":
-        rules.append(Rule("future", field.name, lambda t: t[field.name] > values.moment(now)))
+        rules.append(Rule("future", field.name, lambda t: t[field.name] > t[NOW]))
     return rules
 
 

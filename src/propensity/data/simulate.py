@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from propensity.data import bookkeeping, dirt, mechanism
+from propensity.data import bookkeeping, dirt, mechanism, planted
 from propensity.data.files import write_json, write_parquet, write_text
-from propensity.data.mechanism import DAY, END_MICROS, Floats, Ints, to_micros, to_moments, true_probability
+from propensity.data.mechanism import Floats, Ints, to_micros, to_moments, true_probability
+from propensity.data.planted import DAY, END_MICROS
 from propensity.data.population import NO_EFFECT, sample_leads
 from propensity.errors import InputError
 
@@ -115,13 +116,14 @@ def write_simulation(simulation: Simulation, folder: Path) -> None:
     write_text(dirt.to_csv(simulation.stages), folder / "stages.csv")
     write_text(dirt.to_csv(simulation.spend), folder / "spend.csv")
     write_parquet(simulation.truth, folder / "truth" / "snapshots.parquet")
-    planted = {"leads": leads.counts, "outcomes": outcomes.counts, "events": events.counts}
-    write_json(simulation.effects | {"dirt": planted}, folder / "truth" / "effects.json")
+    bad_rows = {"leads": leads.counts, "outcomes": outcomes.counts, "events": events.counts}
+    write_json(simulation.effects | {"dirt": bad_rows}, folder / "truth" / "effects.json")
 
 
 def _sample_classes(leads: pd.DataFrame, rng: np.random.Generator) -> Ints:
     cumulative = np.cumsum(np.exp(mechanism.log_class_prior(leads)), axis=1)
-    return (rng.random(len(leads))[:, None] > cumulative[:, :-1]).sum(axis=1)
+    interest: Ints = (rng.random(len(leads))[:, None] > cumulative[:, :-1]).sum(axis=1)
+    return interest
 
 
 def _sample_closings(
@@ -136,29 +138,31 @@ def _sample_closings(
     days = np.full(n_leads, np.inf)
     for status in ("won", "lost"):
         rows = final == status
-        log_sd = mechanism.LOG_SD_DAYS[status][interest[rows]]
-        days[rows] = mechanism.MEDIAN_DAYS[status][interest[rows]] * np.exp(log_sd * normal[rows])
-    latest = 2 * (END_MICROS - mechanism.START_MICROS)
+        log_sd = planted.LOG_SD_DAYS[status][interest[rows]]
+        days[rows] = planted.MEDIAN_DAYS[status][interest[rows]] * np.exp(log_sd * normal[rows])
+    latest = 2 * (END_MICROS - planted.START_MICROS)
     wait = 1 + np.minimum(days * DAY, latest).astype("int64")
     closed = to_micros(leads["created_at"]) + wait
     return np.where(closed < END_MICROS, final, "open"), np.minimum(closed, END_MICROS)
 
 
-def _sample_events(leads: pd.DataFrame, interest: Ints, closed: Ints, rng: np.random.Generator) -> pd.DataFrame:
+def _sample_events(
+    leads: pd.DataFrame, interest: Ints, closed: Ints, rng: np.random.Generator
+) -> pd.DataFrame:
     created = to_micros(leads["created_at"])
     days = (closed - created) / DAY
     expected = mechanism.expected_items()
-    lead, age = _sample_ages(expected.sum(axis=0)[interest], mechanism.DECAY_DAYS[interest], days, rng)
+    lead, age = _sample_ages(expected.sum(axis=0)[interest], planted.DECAY_DAYS[interest], days, rng)
     item = _sample_items(expected, interest[lead], rng)
     caller, call_age = _sample_ages(
         np.full(len(leads), CALLS_PER_LEAD), np.full(len(leads), CALLS_DECAY_DAYS), days, rng
     )
-    kinds = np.array([kind for kind, _ in mechanism.ITEMS] + [mechanism.UNINFORMATIVE_TYPE])
-    assets = pd.Series([asset for _, asset in mechanism.ITEMS] + [None], dtype="str")
+    kinds = np.array([*(kind for kind, _ in planted.ITEMS), planted.UNINFORMATIVE_TYPE])
+    assets = pd.Series([*(asset for _, asset in planted.ITEMS), pd.NA], dtype="str")
     owner = np.concatenate([lead, caller])
-    item = np.concatenate([item, np.full(len(caller), len(mechanism.ITEMS))])
+    item = np.concatenate([item, np.full(len(caller), len(planted.ITEMS))])
     event_at = created[owner] + 1 + (np.concatenate([age, call_age]) * DAY).astype("int64")
-    nightly = np.append(mechanism.IS_NIGHTLY, False)[item]
+    nightly = np.append(planted.IS_NIGHTLY, False)[item]
     known_at = np.where(nightly, mechanism.next_sync(event_at), event_at)
     seconds = np.round(MEDIAN_SECONDS * np.exp(rng.normal(0.0, LOG_SD_SECONDS, size=len(owner))), 1)
     in_time = np.flatnonzero((known_at < END_MICROS) & (event_at < closed[owner]))
@@ -203,7 +207,7 @@ def _truth_snapshots(leads: pd.DataFrame, closed: Ints, observed_until: pd.Times
     as_of = np.concatenate([moment[rows] for moment, rows in zip(moments, kept, strict=True)])
     keys = pd.DataFrame({"lead": np.concatenate(kept), "as_of": as_of})
     keys = keys.drop_duplicates().sort_values(["lead", "as_of"], ignore_index=True)
-    lead_id = leads["lead_id"].take(keys["lead"]).reset_index(drop=True)
+    lead_id = leads["lead_id"].take(keys["lead"].to_numpy()).reset_index(drop=True)
     snapshots = pd.DataFrame({"lead_id": lead_id, "as_of": to_moments(keys["as_of"].to_numpy())})
     return snapshots.assign(horizon_days=float(HORIZON_DAYS))
 
@@ -217,4 +221,4 @@ def _describe(n_leads: int, seed: int, observed_until: pd.Timestamp) -> dict[str
         "ages_days": list(AGES_DAYS),
         "leak_columns": list(bookkeeping.LEAK_COLUMNS),
         "columns_without_effect": list(NO_EFFECT),
-    } | mechanism.describe_effects()
+    } | planted.describe_effects()

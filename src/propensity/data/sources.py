@@ -72,6 +72,11 @@ def stage(con: Backend, table: ir.Table) -> ir.Table:
     return con.read_parquet(path)
 
 
+def define(con: Backend, table: ir.Table) -> ir.Table:
+    """Return the table under a name of its own: a long expression is then compiled once, not at every use."""
+    return con.create_view(f"view_{uuid.uuid4().hex}", table)
+
+
 def staging_path(con: Backend) -> Path:
     """Return a path for a new Parquet file in the folder of `connect`."""
     (folder,) = con.con.execute("SELECT current_setting('temp_directory')").fetchone()
@@ -116,10 +121,9 @@ def _read_delimited(con: Backend, source: RawSource, columns: list[str]) -> Raw:
     tables, malformed, offset = [], [], 0
     for file in source.files:
         target = staging_path(con)
-        staged = stage_delimited(
-            file, target, delimiter=str(source.delimiter), columns=columns, offset=offset
-        )
-        tables.append(con.read_parquet(target))
+        staged = stage_delimited(file, target, delimiter=str(source.delimiter), columns=columns)
+        table = con.read_parquet(target)
+        tables.append(table.mutate(**{FILE: ibis.literal(file.name), POSITION: table[ROW] + offset}))
         malformed += staged.malformed
         offset += staged.rows
     return Raw(source, ibis.union(*tables) if len(tables) > 1 else tables[0], tuple(malformed))

@@ -15,6 +15,7 @@ Kind = Literal["text", "category", "number", "amount", "moment", "past", "status
 
 LEADS_COLUMNS = ("lead_id", "created_at", "account_id", "channel", "order_key", "row")
 GIVEN = "__given_"  # prefix of the columns that say where a parsed column holds anything
+NOW = "__now"  # the moment of the run, beside every row: a column, so that a compiled expression serves again
 ROW_NUMBER = "row"  # in params, for a file without an id or an order of its own
 
 _PARSED = ("number", "amount", "moment", "past", "verdict")

@@ -25,7 +25,7 @@ _TIME = r"[T ][0-2][0-9]:[0-9]{2}(:[0-9]{2}([.][0-9]+)?)?"
 _ZONE = r" ?(Z|z|UTC|[+-][01][0-9](:?[0-9]{2})?)"
 _MOMENT = f"{_DATE}({_TIME}({_ZONE})?)?$"
 _ZONED = f"{_DATE}{_TIME}{_ZONE}$"
-_WHOLE = 2.0**53  # above it a float no longer tells one whole number from the next
+_LARGEST_WHOLE = 2.0**53  # above it a float no longer tells one whole number from the next
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.Timestamp()), UTC))  # type: ignore[untyped-decorator]
@@ -108,8 +108,9 @@ def _as_text(column: ir.Column) -> ir.StringColumn:
     kind = column.type()
     if not kind.is_floating():
         return column.cast("string")
-    whole = (column == column.floor()) & (column.abs() < _WHOLE)
-    text = ibis.ifelse(whole, column.try_cast("int64").cast("string"), column.cast("string"))
+    whole = column.try_cast("int64")  # null for infinities, which Ibis's floor fails on
+    is_whole = (whole.cast("float64") == column) & (column.abs() < _LARGEST_WHOLE)
+    text = ibis.ifelse(is_whole, whole.cast("string"), column.cast("string"))
     return ibis.ifelse(column.isnan(), ibis.null("string"), text)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,16 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.errors import InputError
 from propensity.evaluation.intervals import bootstrap, lower_bound
 from propensity.explain.points import score_of
-from propensity.model.estimators import Vector
+from propensity.model.estimators import Vector, probability_of
 from propensity.params import CutoffParams, CutoffsParams
 
 TIERS = ("disqualified", "nurture", "mql", "sql")
 # The shares of leads, from the top, at which a promise of precision is tested, in this order.
-STEPS = (0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
+STEPS = (0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 STARTS = (0.02, 0.05, 0.1)
 POINT_IN_LOG_ODDS = np.log(2) / 10
+# A cut-off stands this share under the probability it was read from: a lead at it, summed in another
+# order when it is scored, must not fall below by rounding.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Cutoff:
 
     Attributes
     ----------
-    probability, score : float
+    probability : float
         A lead at or above it is in the tier.
     supported : bool
         Whether the data bear the policy's promise.
@@ -64,20 +69,52 @@ def choose_cutoffs(
         ``reference_odds`` (those of this part's win rate, which score 50) and under ``mql`` and
         ``sql`` the policy, ``probability``, ``score``, ``supported``, ``note`` and, on this part,
         ``n`` leads at or above, ``precision``, ``recall`` with 95% intervals, and ``share``.
+        ``precision`` is NaN where no lead is above.
+
+    Raises
+    ------
+    InputError
+        The part holds no winner, or nobody else.
     """
+    probability = probability_of(log_odds)
+    found = find_cutoffs(probability, won, groups, params)
     rate = float(won.mean())
     reference_odds = rate / (1 - rate)
-    probability = 1 / (1 + np.exp(-log_odds))
-    sql = _choose(params.sql, probability, won, groups)
-    mql = _below(_choose(params.mql, probability, won, groups), sql)
     return {"reference_odds": reference_odds} | {
-        name: _describe(cutoff, policy, probability, won, groups, reference_odds, seed)
-        for name, cutoff, policy in (("mql", mql, params.mql), ("sql", sql, params.sql))
+        name: _describe(found[name], policy, probability, won, groups, reference_odds, seed)
+        for name, policy in (("mql", params.mql), ("sql", params.sql))
     }
 
 
+def find_cutoffs(
+    probability: Vector,
+    won: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int64],
+    params: CutoffsParams,
+) -> dict[str, Cutoff]:
+    """Find the cut-offs that `choose_cutoffs` describes, under ``mql`` and ``sql``.
+
+    Parameters
+    ----------
+    probability, won, groups : arrays of shape (n_rows,)
+    params : CutoffsParams
+
+    Raises
+    ------
+    InputError
+        The part holds no winner, or nobody else.
+    """
+    if won.all() or not won.any():
+        raise InputError(
+            f"the calibrate part holds {int(won.sum())} won of {len(won)} snapshots; cut-offs need won and "
+            "not-won ones: widen split.calibrate, shorten snapshots.horizon_days or bring more history"
+        )
+    sql = _choose(params.sql, probability, won, groups)
+    return {"mql": _below(_choose(params.mql, probability, won, groups), sql, params.mql), "sql": sql}
+
+
 def assign_tiers(
-    probability: Vector, disqualified: npt.NDArray[np.bool_], cutoffs: dict[str, Any]
+    probability: Vector, disqualified: npt.NDArray[np.bool_], cutoffs: Mapping[str, Any]
 ) -> npt.NDArray[np.str_]:
     """Return each lead's tier."""
     above_sql = probability >= cutoffs["sql"]["probability"]
@@ -102,7 +139,7 @@ def cutoff_curve(
         above = log_odds >= place
         rows.append(
             {
-                "probability": float(1 / (1 + np.exp(-place))),
+                "probability": float(probability_of(place)),
                 "score": float(score_of(np.array([place]), reference_odds)[0]),
                 "share": float(above.mean()),
                 "precision": float(won[above].mean()),
@@ -123,7 +160,8 @@ def _choose(
 def _for_recall(target: float, probability: Vector, won: npt.NDArray[np.bool_]) -> Cutoff:
     """Return the highest cut-off that keeps the target share of winners at or above it."""
     winners = np.sort(probability[won])[::-1]
-    return Cutoff(float(winners[int(np.ceil(target * len(winners))) - 1]), supported=True, note=None)
+    kept = int(np.ceil(target * len(winners) - ROUNDING))
+    return Cutoff(float(winners[kept - 1]) * (1 - ROUNDING), supported=True, note=None)
 
 
 def _for_precision(
@@ -145,7 +183,7 @@ def _for_precision(
             above = probability >= edges[share]
             if lower_bound(won[above], groups[above], confidence=confidence) < policy.target:
                 break
-            passed.append(float(edges[share]))
+            passed.append(float(edges[share]) * (1 - ROUNDING))
     if passed:
         return Cutoff(min(passed), supported=True, note=None)
     return Cutoff(
@@ -159,14 +197,22 @@ def _for_precision(
     )
 
 
-def _below(mql: Cutoff, sql: Cutoff) -> Cutoff:
-    """Hold the MQL cut-off a point under the SQL cut-off: every SQL is an MQL first."""
+def _below(mql: Cutoff, sql: Cutoff, policy: CutoffParams) -> Cutoff:
+    """Hold the MQL cut-off a point under the SQL cut-off: every SQL is an MQL first.
+
+    A lower cut-off still keeps a promise of recall, and no longer one of precision.
+    """
     odds = sql.probability / (1 - sql.probability) * np.exp(-POINT_IN_LOG_ODDS)
     highest = float(odds / (1 + odds))
     if mql.probability <= highest:
         return mql
-    note = "Its own policy would put the MQL cut-off above the SQL cut-off; it is held one point under it."
-    return Cutoff(highest, mql.supported, note)
+    promised = mql.supported and policy.policy == "recall"
+    notes = [
+        mql.note or "",
+        "Its own policy would put the MQL cut-off above the SQL cut-off; it is held one point under it.",
+        "" if promised or not mql.supported else "Its precision is not promised there.",
+    ]
+    return Cutoff(highest, promised, " ".join(filter(None, notes)))
 
 
 def _describe(

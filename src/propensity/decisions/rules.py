@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-
-import ibis
-import ibis.expr.types as ir
+from typing import TYPE_CHECKING
 
 from propensity.errors import InputError, nearest
 from propensity.params import DisqualifyRule
+
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
 
 def disqualified_leads(leads: ir.Table, rules: Sequence[DisqualifyRule]) -> ir.Table:
@@ -41,22 +42,19 @@ def disqualified_leads(leads: ir.Table, rules: Sequence[DisqualifyRule]) -> ir.T
                 f"disqualify: the leads have no column '{rule.column}'{nearest(rule.column, columns)}; "
                 f"they have {', '.join(columns)}"
             )
-    if not rules:
-        nothing = ibis.literal(None, "string")
-        return leads.select("lead_id", reason=nothing, column=nothing, value=nothing).filter(
-            ibis.literal(False)
-        )
-    met = [_meets(leads, rule) for rule in rules]
-    found = leads.select(
-        "lead_id",
-        reason=ibis.cases(*zip(met, [rule.reason for rule in rules], strict=True)),
-        column=ibis.cases(*zip(met, [rule.column for rule in rules], strict=True)),
-        value=ibis.cases(*zip(met, [leads[rule.column].cast("string") for rule in rules], strict=True)),
-    )
+    reason = column = value = leads.lead_id.nullif(leads.lead_id)
+    # From the last rule to the first, so that the first one met has the last word.
+    for rule in reversed(rules):
+        met = _meets(leads, rule)
+        reason = met.ifelse(rule.reason, reason)
+        column = met.ifelse(rule.column, column)
+        value = met.ifelse(leads[rule.column].cast("string"), value)
+    found = leads.select("lead_id", reason=reason, column=column, value=value)
     return found.filter(found.reason.notnull())
 
 
 def _meets(leads: ir.Table, rule: DisqualifyRule) -> ir.BooleanValue:
     words = "|".join(re.escape(text.lower()) for text in rule.matches)
     text = leads[rule.column].cast("string").lower()
-    return text.re_search(rf"(^|[^\p{{L}}\p{{N}}])({words})($|[^\p{{L}}\p{{N}}])").fill_null(False)
+    outside = r"[^\p{L}\p{M}\p{N}]"  # no letter, no accent on one, no digit
+    return text.re_search(f"(^|{outside})({words})($|{outside})").fill_null(False)

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from propensity.model.calibration import fit_calibrator
 from propensity.model.encoding import Encoding
-from propensity.model.estimators import Matrix, Vector
+from propensity.model.estimators import Matrix, Vector, probability_of
 
 STEP = 5
 MOST_POINTS = 20
@@ -53,7 +53,7 @@ def points_rule_probability(
     rule = fit_points_rule(train, won, encoding)
     to_margin = rule.points(train) / MOST_POINTS
     calibrator = fit_calibrator("sigmoid", to_margin, won, np.ones(len(won)))
-    return np.asarray(1 / (1 + np.exp(-calibrator.log_odds(rule.points(test) / MOST_POINTS))))
+    return probability_of(calibrator.log_odds(rule.points(test) / MOST_POINTS))
 
 
 def fit_points_rule(
@@ -61,13 +61,14 @@ def fit_points_rule(
 ) -> PointsRule:
     """Write the rule: the conditions that tell winners apart best, five points for each step of odds.
 
-    Each number is tried at its median and its upper decile, each category at every level. Points are ten times
-    the binary logarithm of the odds ratio, to the next 5 and at most 20 either way, as in a hand-made
-    scorecard; the `most` clearest conditions stand, one a feature.
+    Each number is tried at its median and its upper decile, each category at every level. Points are
+    ten times the binary logarithm of the odds ratio, to the nearest 5 and at most 20 either way, as in a
+    hand-made scorecard; the `most` clearest conditions stand, one a feature.
     """
     found = []
     for j, feature in enumerate(encoding.features):
         x = matrix[:, j]
+        tried: list[tuple[float | None, int | None, npt.NDArray[np.bool_]]]
         if feature.kind == "category":
             tried = [(None, code, x == code) for code in range(encoding.n_codes(feature.name))]
         else:

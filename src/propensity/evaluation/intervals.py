@@ -47,8 +47,8 @@ def effective_size(won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) ->
     variance had every row been its own group (Kish 1965), which is never taken below 1.
     """
     n = len(won)
-    rate = won.mean()
-    if n == 0 or rate in (0.0, 1.0):
+    rate = won.mean() if n else 0.0
+    if rate in (0.0, 1.0):
         return float(len(np.unique(groups)))
     _, codes = np.unique(groups, return_inverse=True)
     between = np.sum(np.bincount(codes, won - rate) ** 2)
@@ -59,8 +59,10 @@ def effective_size(won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]) ->
 def wilson_interval(
     won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64], *, level: float = 0.95
 ) -> tuple[float, float]:
-    """Return Wilson's interval (1927) for the share won, for the rows' effective number."""
+    """Return Wilson's interval (1927) for the share won, for the rows' effective number; (0, 1) for none."""
     n = effective_size(won, groups)
+    if n == 0:
+        return 0.0, 1.0
     rate = float(won.mean())
     z = stats.norm.ppf((1 + level) / 2)
     centre = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
@@ -69,7 +71,10 @@ def wilson_interval(
 
 
 def lower_bound(won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64], *, confidence: float) -> float:
-    """Return the one-sided Clopper-Pearson (1934) lower bound of the share won, for the effective number of rows."""
+    """Return a lower bound of the share won: Clopper and Pearson's (1934), one-sided.
+
+    It is taken for the rows' effective number, as Korn and Graubard (1998) do; 0 without a win.
+    """
     n = effective_size(won, groups)
-    wins = float(won.mean()) * n
+    wins = float(won.mean()) * n if n else 0.0
     return 0.0 if wins == 0 else float(stats.beta.ppf(1 - confidence, wins, n - wins + 1))

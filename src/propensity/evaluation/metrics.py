@@ -15,6 +15,7 @@ import pandas as pd
 from propensity.evaluation.intervals import bootstrap, wilson_interval
 
 Vector = npt.NDArray[np.float64]
+Matrix = npt.NDArray[np.float64]
 Won = npt.NDArray[np.bool_]
 
 N_BINS = 10
@@ -101,32 +102,77 @@ def report_metrics(
 ) -> Report:
     """Return n and every metric with its 95% interval beside it.
 
-    The interval is a bootstrap over groups, so that several snapshots of a lead (or leads of an
-    account) count as what they are. It is the percentile interval, and for ``ece``, which
-    resampling inflates, the basic one.
+    The intervals come from a bootstrap over groups, so that several snapshots of a lead (or leads
+    of an account) count as what they are. They are percentile intervals, but for ``base_rate``,
+    which may be 0 or 1 (Wilson's), and ``ece``, which noise inflates (see `_ece_interval`).
 
     Returns
     -------
     dict
         ``n``, then each metric ``name`` and ``name_interval`` as ``[low, high]``; None where it is
-        not defined.
+        not defined. With fewer than two groups no interval is.
     """
     ranking = make_ranking(y_true, y_prob)
     report: Report = {"n": len(y_true)}
     if len(y_true) == 0:
         return report | {key: None for name in METRICS for key in (name, f"{name}_interval")}
-    point = compute_metrics(ranking, np.ones(len(y_true)))
-    draws = bootstrap(lambda w: compute_metrics(ranking, w), groups, seed=seed, resamples=resamples)
-    for i, name in enumerate(METRICS):
-        known = draws[:, i][~np.isnan(draws[:, i])]
-        if np.isnan(point[i]) or len(known) < 2:
-            report[name], report[f"{name}_interval"] = None if np.isnan(point[i]) else float(point[i]), None
-            continue
-        low, high = np.quantile(known, [0.025, 0.975])
-        if name == "ece":
-            low, high = max(0.0, 2 * point[i] - high), max(0.0, 2 * point[i] - low)
-        report[name], report[f"{name}_interval"] = float(point[i]), [float(low), float(high)]
+
+    def measure(weight: Vector) -> Vector:
+        return np.concatenate([compute_metrics(ranking, weight), _bin_gaps(ranking, weight)])
+
+    point, gaps = np.split(measure(np.ones(len(y_true))), [len(METRICS)])
+    draws, gap_draws = np.split(
+        bootstrap(measure, groups, seed=seed, resamples=resamples), [len(METRICS)], axis=1
+    )
+    intervals: dict[str, list[float] | None] = dict.fromkeys(METRICS)
+    if len(np.unique(groups)) > 1:
+        intervals = {name: _percentiles(draws[:, i]) for i, name in enumerate(METRICS)}
+        intervals["base_rate"] = list(wilson_interval(ranking.y_true, groups))
+        intervals["ece"] = _ece_interval(point[METRICS.index("ece")], gaps, gap_draws)
+    for name, value in zip(METRICS, point, strict=True):
+        known = not np.isnan(value)
+        report[name] = float(value) if known else None
+        report[f"{name}_interval"] = intervals[name] if known else None
     return report
+
+
+def _percentiles(draws: Vector) -> list[float] | None:
+    known = draws[~np.isnan(draws)]
+    return [float(x) for x in np.quantile(known, [0.025, 0.975])] if len(known) > 1 else None
+
+
+def _bin_gaps(ranking: Ranking, weight: Vector) -> Vector:
+    """Return each bin's signed gap times its share; the absolute values sum to ``ece``."""
+    gap = ranking.y_prob - ranking.y_true
+    return np.asarray(np.bincount(ranking.bins, weight * gap, minlength=N_BINS) / weight.sum())
+
+
+def _ece_interval(measured: float, gaps: Vector, draws: Matrix, *, steps: int = 200) -> list[float]:
+    """Return a 95% interval for the calibration error that the bins' true gaps have.
+
+    Noise adds to absolute gaps, so the measured error is too large, a resample's larger still, and
+    percentiles would miss a small true error. Each true error tried is a multiple of the measured
+    gaps; those stay in the interval under which the measured error is not extreme, given the
+    resamples' noise.
+
+    Parameters
+    ----------
+    measured : float
+    gaps : array of shape (n_bins,)
+        Measured, signed, times the bins' shares.
+    draws : array of shape (n_resamples, n_bins)
+        The same of each resample.
+    """
+    noise = draws - gaps
+    spread = np.abs(noise).sum(axis=1)
+    if measured == 0:
+        return [0.0, float(np.quantile(spread, 0.975))]
+    tried = np.linspace(0.0, measured + spread.max(), steps)
+    errors = [np.abs(error / measured * gaps + noise).sum(axis=1) for error in tried]
+    low, high = np.quantile(errors, [0.025, 0.975], axis=1)
+    kept = tried[(low <= measured) & (measured <= high)]
+    lowest = float(kept.min()) if len(kept) else 0.0
+    return [min(lowest, float(measured)), float(kept.max(initial=measured))]
 
 
 def reliability_table(y_true: Won, y_prob: Vector, groups: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -42,18 +42,23 @@ class Points:
 
 def score_of(log_odds: Vector, reference_odds: float) -> Vector:
     """Return the score of calibrated log-odds, 0 to 100."""
-    return np.clip(MIDDLE + POINTS_PER_LOG_ODDS * (log_odds - np.log(reference_odds)), 0.0, 100.0)
+    return np.asarray(np.clip(_unheld(log_odds, reference_odds), 0.0, 100.0))
 
 
 def compute_points(contributions: Contributions, reference_odds: float) -> Points:
     """Turn contributions into points that sum to the score."""
     base = float(score_of(np.array([contributions.base]), reference_odds)[0])
     score = score_of(contributions.log_odds, reference_odds)
-    free = POINTS_PER_LOG_ODDS * (contributions.log_odds - contributions.base)
-    held = score - base
-    near = np.abs(free) < 1e-9
-    scale = np.where(near, 1.0, held / np.where(near, 1.0, free))
+    raw_base = _unheld(np.array([contributions.base]), reference_odds)
+    raw_score = _unheld(contributions.log_odds, reference_odds)
+    held = (raw_base != base) | (raw_score != score)
+    free = raw_score - raw_base
+    scale = np.where(held, (score - base) / np.where(free == 0, 1.0, free), 1.0)
     return Points(base, POINTS_PER_LOG_ODDS * contributions.values * scale[:, None], score)
+
+
+def _unheld(log_odds: Vector, reference_odds: float) -> Vector:
+    return np.asarray(MIDDLE + POINTS_PER_LOG_ODDS * (log_odds - np.log(reference_odds)))
 
 
 def sum_by_side(points: Points, features: list[Feature]) -> tuple[Vector, Vector]:

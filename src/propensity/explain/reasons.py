@@ -211,7 +211,7 @@ _ABSENT: dict[str, Callable[[Feature], str]] = dict.fromkeys(
     "attribute": lambda f: f"{_capital(f.label)}: not given",
     "days_since": lambda f: f"No {f.subject}{_activity(f)} so far",
     "last_asset": lambda f: f"No {f.subject} asset so far",
-    "account": lambda f: "No account known",
+    "account": lambda _: "No account known",
 }
 
 

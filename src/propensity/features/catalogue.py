@@ -7,11 +7,12 @@ feature the plan gives is one `Feature`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from propensity.errors import InputError, ParamsError, nearest
-from propensity.params import BEHAVIOUR, Params
+from propensity.params import BEHAVIOUR, DataParams, FeaturesParams
 
 Kind = Literal["number", "category"]
 KEYS = ("snapshot", "lead_id", "as_of", "split", "won", "weight")
@@ -93,13 +94,18 @@ class Plan:
 
 
 def make_plan(
-    params: Params, attribute_types: dict[str, str], *, assets: dict[str, list[str]] | None = None
+    data: DataParams,
+    chosen: FeaturesParams,
+    attribute_types: Mapping[str, str],
+    *,
+    assets: dict[str, list[str]] | None = None,
 ) -> Plan:
     """Decide what features are built from.
 
     Parameters
     ----------
-    params : Params
+    data : DataParams
+    chosen : FeaturesParams
     attribute_types : dict
         Every attribute column of the canonical leads with its type, ``number`` or ``text``.
     assets : dict, optional
@@ -112,7 +118,6 @@ def make_plan(
     ParamsError
         A column has the name of a feature that is built here.
     """
-    chosen = params.features
     excluded = set(chosen.exclude)
     listed: dict[str, str] = {
         column: str(qualifier)
@@ -122,8 +127,7 @@ def make_plan(
         if column not in excluded
     }
     _check_columns(listed, attribute_types)
-    events = params.data.events
-    leads = params.data.leads
+    events, leads = data.events, data.leads
     channel_used = leads.channel is not None and not {"channel", leads.channel} & (excluded | set(listed))
     plan = Plan(
         attributes={column: attribute_types[column] for column in listed},
@@ -136,7 +140,7 @@ def make_plan(
         },
         assets=assets or {},
         lookback_days=sorted({float(w) for w in chosen.lookback_days}),
-        timezone=params.data.timezone,
+        timezone=data.timezone,
         dated=leads.created_at is not None,
         has_channel=channel_used and "demographic" in chosen.use,
         has_asset=events is not None and events.asset is not None,
@@ -361,7 +365,7 @@ def _account(plan: Plan) -> list[Feature]:
     return features
 
 
-def _check_columns(listed: dict[str, str], attribute_types: dict[str, str]) -> None:
+def _check_columns(listed: dict[str, str], attribute_types: Mapping[str, str]) -> None:
     missing = [column for column in listed if column not in attribute_types]
     if missing:
         hints = ", ".join(f"'{c}'{nearest(c, attribute_types)}" for c in missing)

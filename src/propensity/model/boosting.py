@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightgbm as lgb
@@ -53,7 +54,7 @@ def fit_boosting(
 
 
 def boosting_settings(
-    n_rows: int, encoding: Encoding, *, seed: int, threads: int, monotone: dict[str, int]
+    n_rows: int, encoding: Encoding, *, seed: int, threads: int, monotone: Mapping[str, int]
 ) -> dict[str, Any]:
     """Return LightGBM's parameters: small trees, strong shrinkage, the same result every time.
 
@@ -62,10 +63,7 @@ def boosting_settings(
     ParamsError
         ``features.monotone`` names a feature that is not used or is a category.
     """
-    numbers = [f.name for f in encoding.features if f.kind == "number"]
-    wrong = sorted(set(monotone) - set(numbers))
-    if wrong:
-        raise ParamsError(f"features.monotone: {wrong} are not number features in use; these are: {numbers}")
+    check_monotone(monotone, encoding)
     settings: dict[str, Any] = {
         "objective": "binary",
         "metric": "binary_logloss",
@@ -87,6 +85,20 @@ def boosting_settings(
     if monotone:
         settings["monotone_constraints"] = [monotone.get(f.name, 0) for f in encoding.features]
     return settings
+
+
+def check_monotone(monotone: Mapping[str, int], encoding: Encoding) -> None:
+    """Refuse a direction for a feature that is not used or is a category.
+
+    Raises
+    ------
+    ParamsError
+        Naming the features that are wrong and those that could stand there.
+    """
+    numbers = [f.name for f in encoding.features if f.kind == "number"]
+    wrong = sorted(set(monotone) - set(numbers))
+    if wrong:
+        raise ParamsError(f"features.monotone: {wrong} are not number features in use; these are: {numbers}")
 
 
 def _dataset(

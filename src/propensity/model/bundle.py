@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from propensity.data.files import read_json, replaced_folder, sha256, to_json, write_parquet, write_text
-from propensity.errors import BundleError, some
+from propensity.errors import BundleError, InputError, some
 from propensity.features.catalogue import Feature, Plan, plan_to_json
 from propensity.model.calibration import Calibrator, calibrator_from_json, calibrator_to_json
 from propensity.model.encoding import Encoding, encode, encoding_from_json, encoding_to_json
@@ -61,6 +61,8 @@ class Bundle:
         The data window: ``observed_until``, counts, and the raw files' hashes.
     model_version : str
         Twelve hex digits that name this very content; empty until the bundle is written.
+    versions : dict or None
+        The versions of Python and the packages it was made with; None until it is written.
     """
 
     plan: Plan
@@ -125,9 +127,9 @@ def read_bundle(folder: Path, *, threads: int = 0) -> Bundle:
     manifest = verify_files(folder)
     try:
         bundle = _parse(folder, manifest, threads)
-    except (KeyError, TypeError, ValueError) as error:
+        _check_probe(bundle, folder)
+    except (InputError, OSError, LookupError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} could not be read: {error!r}") from error
-    _check_probe(bundle, folder)
     return bundle
 
 
@@ -151,7 +153,10 @@ def verify_files(folder: Path) -> dict[str, Any]:
         raise BundleError(f"{folder} lacks {some(missing)} that its manifest lists; copy the whole folder")
     if unknown := sorted(present - set(files)):
         raise BundleError(f"{folder} holds {some(unknown)} that its manifest does not list; remove them")
-    changed = [name for name, digest in sorted(files.items()) if sha256(folder / name) != digest]
+    try:
+        changed = [name for name, digest in sorted(files.items()) if sha256(folder / name) != digest]
+    except OSError as error:
+        raise BundleError(f"{folder} could not be read: {error}") from None
     if changed:
         raise BundleError(
             f"{some(changed)} in {folder} changed after the bundle was written (SHA-256 differs); restore it "
@@ -174,6 +179,10 @@ def read_model(
     if (folder / "logistic.json").exists():
         n_codes = {j: encoding.n_codes(encoding.names[j]) for j in encoding.categories}
         logistic = logistic_from_json(read_json(folder / "logistic.json"), n_codes=n_codes)
+        if len(logistic.knots) != len(encoding.features):
+            raise BundleError(
+                f"logistic.json has {len(logistic.knots)} features, features.json {len(encoding.features)}"
+            )
     if (folder / "model.txt").exists():
         text = (folder / "model.txt").read_text(encoding="utf-8")
         boosted = make_boosted(text, len(encoding.features), threads=threads)
@@ -217,25 +226,29 @@ def _digest(content: dict[str, Any]) -> str:
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     try:
-        text = path.read_text(encoding="utf-8")
+        # Bytes, since reading as text would take a carriage return for a line feed.
+        text = path.read_bytes().decode("utf-8")
         manifest = json.loads(text)
     except FileNotFoundError:
         raise BundleError(
             f"{folder} is not a bundle: it has no {MANIFEST}; 'propensity run' writes one"
         ) from None
-    except (OSError, ValueError) as error:
+    except (OSError, RecursionError, ValueError) as error:
         raise BundleError(f"{path} could not be read: {error}") from None
-    intact = (
-        isinstance(manifest, dict)
-        and text == to_json(manifest)
-        and manifest.get("seal") == _digest({k: v for k, v in manifest.items() if k != "seal"})
-        and all(re.fullmatch(r"[\w.]+", name) for name in manifest.get("files", {}))
-    )
-    if not intact:
+    if not isinstance(manifest, dict) or text != to_json(manifest) or not _is_sealed(manifest):
         raise BundleError(
             f"{path} changed after the bundle was written; restore it from a copy, or train again"
         )
     return manifest
+
+
+def _is_sealed(manifest: dict[str, Any]) -> bool:
+    files = manifest.get("files")
+    return (
+        manifest.get("seal") == _digest({k: v for k, v in manifest.items() if k != "seal"})
+        and isinstance(files, dict)
+        and all(re.fullmatch(r"[\w.]+", name) for name in files)
+    )
 
 
 def _parse(folder: Path, manifest: dict[str, Any], threads: int) -> Bundle:

@@ -8,6 +8,7 @@ fit, joined by straight lines between its blocks so that no two margins tie and 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
+from threadpoolctl import threadpool_limits
 
-from propensity.errors import BundleError
+from propensity.errors import BundleError, InputError
 from propensity.model.estimators import Vector
 
 LEAST_SLOPE = 1e-3
+# Isotonic steps lie at least this far apart in margin, which bounds how steep the map can be.
+LEAST_STEP = 0.01
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Calibrator:
 
 
 def fit_calibrator(method: str, margin: Vector, won: npt.NDArray[np.bool_], weight: Vector) -> Calibrator:
-    """Fit one calibrator by maximum likelihood (isotonic: by least squares, smoothed at its ends).
+    """Fit one calibrator by maximum likelihood (isotonic: by least squares, smoothed in each block).
 
     Parameters
     ----------
@@ -77,13 +81,13 @@ def calibrator_to_json(calibrator: Calibrator) -> dict[str, Any]:
     return {"method": calibrator.method, **calibrator.numbers}
 
 
-def calibrator_from_json(content: dict[str, Any]) -> Calibrator:
+def calibrator_from_json(content: Mapping[str, Any]) -> Calibrator:
     """Read what `calibrator_to_json` returned.
 
     Raises
     ------
     BundleError
-        The method is unknown, a number is missing, or the map is not increasing.
+        The method is unknown, a number is missing, or the map decreases somewhere.
     """
     wanted = {
         "sigmoid": ("slope", "intercept"),
@@ -93,8 +97,9 @@ def calibrator_from_json(content: dict[str, Any]) -> Calibrator:
     if wanted is None or any(name not in content for name in wanted):
         raise BundleError(f"calibrator.json: unknown method or missing numbers in {sorted(content)}")
     calibrator = Calibrator(content["method"], {name: content[name] for name in wanted})
-    mapped = calibrator.log_odds(np.linspace(-20.0, 20.0, 401))
-    if not np.isfinite(mapped).all() or (np.diff(mapped) < 0).any():
+    knots = np.asarray(content.get("margins", []), dtype=np.float64)
+    mapped = calibrator.log_odds(np.union1d(np.linspace(-20.0, 20.0, 401), knots))
+    if (np.diff(knots) < 0).any() or not np.isfinite(mapped).all() or (np.diff(mapped) < 0).any():
         raise BundleError("calibrator.json: the map is not increasing")
     return calibrator
 
@@ -124,19 +129,23 @@ def _fit_beta(
     start = [1.0, 0.0] if tied else [1.0, 1.0, 0.0]
     bounds = [(LEAST_SLOPE, None)] * (len(start) - 1) + [(None, None)]
     options = {"maxiter": 500, "ftol": 1e-14, "gtol": 1e-10}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    # One thread, as for the logistic regression: the last bits must not depend on the machine's load.
+    with threadpool_limits(limits=1):
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
     return (found[0], found[0], found[1]) if tied else (found[0], found[1], found[2])
 
 
 def _fit_isotonic(margin: Vector, won: npt.NDArray[np.bool_], weight: Vector) -> Calibrator:
+    margin, won, weight = margin[weight > 0], won[weight > 0], weight[weight > 0]
+    grid = LEAST_STEP * np.round(margin / LEAST_STEP)
     rate = IsotonicRegression(y_min=0, y_max=1).fit_transform(
-        margin, won.astype(np.float64), sample_weight=weight
+        grid, won.astype(np.float64), sample_weight=weight
     )
     _, block = np.unique(rate, return_inverse=True)
     mass = np.bincount(block, weight)
-    centre = np.bincount(block, weight * margin) / mass
+    centre = np.bincount(block, weight * grid) / mass
     wins = np.bincount(block, weight * won)
-    prior = float(np.average(won, weights=weight))
+    prior = (wins.sum() + 0.5) / (mass.sum() + 1)
     # One pseudo-row at the base rate: a block without wins (or losses) has finite log-odds.
     smoothed = (wins + prior) / (mass + 1)
     log_odds = np.maximum.accumulate(np.log(smoothed / (1 - smoothed)))
@@ -161,8 +170,8 @@ class CalibratorChoice:
     log_loss : dict
         Per method, the cross-fitted mean log-loss.
     gain : dict
-        Per method, how much lower that is than the simplest method's, with its standard error:
-        ``(gain, standard_error)``.
+        Per method, how much lower that is than the best simpler method's, with its standard error:
+        ``(gain, standard_error)``; zeros for the simplest.
     """
 
     calibrator: Calibrator
@@ -175,7 +184,7 @@ def choose_calibrator(
     won: npt.NDArray[np.bool_],
     weight: Vector,
     groups: npt.NDArray[np.int64],
-    methods: list[str],
+    methods: Sequence[str],
     *,
     seed: int,
     folds: int = 5,
@@ -193,10 +202,21 @@ def choose_calibrator(
     methods : list of str
         Of ``sigmoid``, ``beta``, ``isotonic``; judged in this order, from simple to flexible.
     seed : int
+
+    Raises
+    ------
+    InputError
+        There are fewer groups than folds.
     """
-    ordered = [m for m in ("sigmoid", "beta", "isotonic") if m in methods]
+    ordered: list[str] = [m for m in ("sigmoid", "beta", "isotonic") if m in methods]
     _, codes = np.unique(groups, return_inverse=True)
-    fold = np.random.default_rng(seed).permutation(codes.max() + 1)[codes] % folds
+    n_groups = int(codes.max(initial=-1)) + 1
+    if n_groups < folds:
+        raise InputError(
+            f"the calibrate part holds {len(margin)} snapshots of {n_groups} groups (split.group); choosing "
+            f"a calibrator takes at least {folds} groups: widen split.calibrate or bring more history"
+        )
+    fold = np.random.default_rng(seed).permutation(n_groups)[codes] % folds
     losses = {method: _cross_fitted(method, margin, won, weight, fold) for method in ordered}
     best, gains = ordered[0], {}
     for method in ordered:

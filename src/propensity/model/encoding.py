@@ -6,8 +6,9 @@ Place 0 is "missing" and place 1 "any other", which training fills with the rare
 
 from __future__ import annotations
 
+import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,6 +71,11 @@ def fit_encoding(
         Levels kept of a category, the most frequent first.
     least_rows : int
         Rows a level needs to be kept.
+
+    Raises
+    ------
+    InputError
+        No feature varies.
     """
     levels: dict[str, list[str]] = {}
     kept: list[Feature] = []
@@ -82,10 +88,15 @@ def fit_encoding(
         if feature.kind == "category":
             levels[feature.name] = _frequent(column, most_levels, least_rows)
         codes = _encode_column(column, feature, levels)
-        fingerprint = codes.tobytes()
+        fingerprint = hashlib.sha256(codes.tobytes()).digest()
         if _varies(codes) and fingerprint not in seen:
             seen.add(fingerprint)
             kept.append(feature)
+    if not kept:
+        raise InputError(
+            f"none of the {len(features)} features varies over the {len(table)} rows of the training part; "
+            "list columns or event types with more than one value under features"
+        )
     names = {feature.name for feature in kept}
     logger.info("%d of %d features vary in the training part and are used", len(kept), len(features))
     return Encoding(kept, {name: found for name, found in levels.items() if name in names})
@@ -139,20 +150,19 @@ def encoding_from_json(content: dict[str, Any]) -> Encoding:
 
 
 def _encode_column(
-    column: pd.Series[Any], feature: Feature, levels: dict[str, list[str]]
+    column: pd.Series[Any], feature: Feature, levels: Mapping[str, list[str]]
 ) -> npt.NDArray[np.float64]:
     if feature.kind == "number":
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    place = pd.Index(levels[feature.name], dtype="object").get_indexer(column.astype("object"))
+    known = pd.Index(levels[feature.name], dtype="object")
+    place = known.get_indexer(pd.Index(column, dtype="object"))
     codes = np.where(place >= 0, place + FIRST_LEVEL, OTHER)
     return np.where(column.isna(), MISSING, codes).astype(np.float64)
 
 
 def _frequent(column: pd.Series[str], most: int, least: int) -> list[str]:
-    counts = column.dropna().value_counts()
-    frequent = counts[counts >= least]
-    ordered = frequent.reset_index().sort_values(["count", column.name], ascending=[False, True])
-    return [str(level) for level in ordered[column.name].head(most)]
+    counts = {str(level): int(n) for level, n in column.dropna().value_counts().items() if n >= least}
+    return sorted(counts, key=lambda level: (-counts[level], level))[:most]
 
 
 def _varies(values: npt.NDArray[np.float64]) -> bool:

@@ -148,8 +148,17 @@ def probability_of(log_odds: Vector) -> Vector:
 
 
 def make_boosted(model_text: str, n_features: int, *, threads: int = 0) -> Boosted:
-    """Load LightGBM's text format and read the base from it."""
-    booster = lgb.Booster(model_str=model_text, params={"verbosity": -1})
+    """Load LightGBM's text format and read the base from it.
+
+    Raises
+    ------
+    BundleError
+        The text is not a model of `n_features` features.
+    """
+    try:
+        booster = lgb.Booster(model_str=model_text)
+    except lgb.basic.LightGBMError as error:
+        raise BundleError(f"model.txt is not a LightGBM model: {error}") from error
     if booster.num_feature() != n_features:
         raise BundleError(f"model.txt has {booster.num_feature()} features, features.json {n_features}")
     row = np.full((1, n_features), np.nan)

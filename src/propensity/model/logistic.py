@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,7 +33,7 @@ def fit_logistic(
     encoding: Encoding,
     *,
     penalty: float,
-    monotone: dict[str, int],
+    monotone: Mapping[str, int],
 ) -> Logistic:
     """Fit a ridge-penalised logistic regression on piecewise linear curves and level tables.
 
@@ -58,16 +59,29 @@ def fit_logistic(
     scale[scale == 0] = 1.0
     design -= design.mean(axis=0)
     design /= scale
+    starts = np.cumsum([0, *(block.shape[1] for block in blocks)])[:-1]
+    slopes = {int(s): t.sign for s, t in zip(starts, terms, strict=True) if t.sign and len(t.knots) > 1}
+    fitted = _fit_signed(design, won, weight, slopes, penalty)
+    return _collect(matrix, terms, blocks, fitted.coef_[0] / scale, float(fitted.intercept_[0]))
+
+
+def _fit_signed(
+    design: Matrix, won: npt.NDArray[np.bool_], weight: Vector, slopes: Mapping[int, int], penalty: float
+) -> LogisticRegression:
+    """Fit; a column whose coefficient has the wrong sign is blanked in `design`, and all fitted again."""
     # One thread: the order of a sum, and so the last bits of a model, must not depend on the machine's load.
     with threadpool_limits(limits=1):
-        fitted = LogisticRegression(C=1 / penalty, solver="newton-cholesky", max_iter=200)
-        fitted.fit(design, won, sample_weight=weight)
-    coefficients = fitted.coef_[0] / scale
-    return _collect(matrix, terms, blocks, coefficients, float(fitted.intercept_[0]))
+        while True:
+            fitted = LogisticRegression(C=1 / penalty, solver="newton-cholesky", tol=1e-8, max_iter=200)
+            fitted.fit(design, won, sample_weight=weight)
+            wrong = [column for column, sign in slopes.items() if sign * fitted.coef_[0][column] < 0]
+            if not wrong:
+                return fitted
+            design[:, wrong] = 0.0
 
 
 def _make_term(
-    x: Vector, encoding: Encoding, j: int, monotone: dict[str, int], *, most_inner: int = 5
+    x: Vector, encoding: Encoding, j: int, monotone: Mapping[str, int], *, most_inner: int = 5
 ) -> _Term:
     feature = encoding.features[j]
     if feature.kind == "category":
@@ -88,11 +102,11 @@ def _make_term(
 def _columns(x: Vector, term: _Term) -> Matrix:
     """Return the design's columns of one feature, shape (n_rows, n_columns)."""
     if term.category:
-        return (x[:, None] == term.knots[None, :]).astype(np.float64)
+        return np.asarray(x[:, None] == term.knots[None, :], dtype=np.float64)
     known = ~np.isnan(x)
     clipped = np.clip(np.where(known, x, term.knots[0]), term.knots[0], term.knots[-1])
     hinges = [np.maximum(0.0, clipped - knot) for knot in term.knots[:-1]]
-    return np.column_stack([*hinges, ~known])
+    return np.asarray(np.column_stack([*hinges, ~known]), dtype=np.float64)
 
 
 def _collect(
@@ -104,13 +118,12 @@ def _collect(
     for j, (term, block) in enumerate(zip(terms, blocks, strict=True)):
         own = coefficients[place : place + block.shape[1]]
         place += block.shape[1]
-        if term.sign * own[0] < 0:
-            own = np.where(np.arange(len(own)) == 0, 0.0, own)
         centre = float(block.mean(axis=0) @ own)
+        curve = _columns(term.knots, term) @ own - centre
+        # What the training rows do not hold (a code, a missing number) adds nothing either way.
+        values.append(np.where(block.any(axis=0), curve, 0.0) if term.category else curve)
         knots.append(term.knots)
-        values.append(_columns(term.knots, term) @ own - centre)
-        at_missing = _columns(np.array([np.nan]), term) @ own - centre if not term.category else np.zeros(1)
-        has_missing = bool(np.isnan(matrix[:, j]).any())
-        missing.append(float(at_missing[0]) if has_missing or term.category else 0.0)
+        has_missing = not term.category and bool(np.isnan(matrix[:, j]).any())
+        missing.append(float(own[-1] - centre) if has_missing else 0.0)
     categories = frozenset(j for j, term in enumerate(terms) if term.category)
     return Logistic(intercept, knots, values, np.array(missing), categories)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from propensity.features.catalogue import Feature
-from propensity.model.boosting import boosting_settings, fit_boosting, fit_rounds
+from propensity.model.boosting import boosting_settings, check_monotone, fit_boosting, fit_rounds
 from propensity.model.encoding import Encoding, encode, fit_encoding
 from propensity.model.estimators import Blend, Boosted, Estimator, Logistic, Matrix, Vector, make_boosted
 from propensity.model.logistic import PENALTIES, fit_logistic
@@ -40,6 +41,8 @@ class Training:
         choice.
     stop : Part
         The stop part.
+    stop_leads : array of int
+        Whose snapshot each row of the stop part is.
     settings : dict
         The penalty, rounds and blend weight found on the stop part.
     """
@@ -49,11 +52,12 @@ class Training:
     chosen: str
     stop_margins: dict[str, Vector]
     stop: Part
+    stop_leads: npt.NDArray[np.int64]
     settings: dict[str, float]
 
 
 def train_model(
-    table: pd.DataFrame, features: list[Feature], params: ModelParams, monotone: dict[str, int]
+    table: pd.DataFrame, features: list[Feature], params: ModelParams, monotone: Mapping[str, int]
 ) -> Training:
     """Fit the candidates on train, choose by log-loss on stop, and refit the choice on both.
 
@@ -67,15 +71,23 @@ def train_model(
     params : ModelParams
     monotone : dict
         Feature to +1 or -1.
+
+    Raises
+    ------
+    InputError
+        No feature varies.
+    ParamsError
+        `monotone` names a feature that is not used or is a category.
     """
     table = table.sort_values(["lead_id", "as_of"], kind="stable", ignore_index=True)
     rows = {part: table[table["split"] == part] for part in ("train", "stop")}
     encoding = fit_encoding(rows["train"], features)
+    check_monotone(monotone, encoding)
     train, stop = (_part(rows[part], encoding) for part in ("train", "stop"))
     both: Part = tuple(np.concatenate(pair) for pair in zip(train, stop, strict=True))  # type: ignore[assignment]
     candidates: dict[str, Estimator] = {}
     settings: dict[str, float] = {}
-    wanted = set(params.candidates)
+    wanted: set[str] = set(params.candidates)
     if wanted & {"logistic", "blend"}:
         candidates["logistic"], settings["penalty"] = _best_logistic(train, stop, encoding, monotone)
     if wanted & {"lightgbm", "blend"}:
@@ -87,17 +99,22 @@ def train_model(
     chosen = min(losses, key=lambda name: (losses[name], name))
     logger.info("log-loss on the stop part: %s; %s is chosen", losses, chosen)
     model = _refit(chosen, both, encoding, params, monotone, settings)
-    return Training(encoding, model, chosen, margins, stop, settings)
+    leads = pd.factorize(rows["stop"]["lead_id"])[0]
+    return Training(encoding, model, chosen, margins, stop, leads, settings)
 
 
 def describe_candidates(training: Training) -> dict[str, Any]:
-    """Return the choice with each candidate's log-loss on the stop part and its 95% interval (normal)."""
+    """Return the choice with each candidate's log-loss on the stop part and its 95% interval.
+
+    The interval is normal, over leads: several snapshots of one lead are not several leads.
+    """
     _, won, weight = training.stop
     rows = {}
     for name, margin in training.stop_margins.items():
         losses = np.logaddexp(0.0, np.where(won, -margin, margin))
         mean = float(np.average(losses, weights=weight))
-        half = float(1.96 * losses.std() / np.sqrt(len(losses)))
+        by_lead = np.bincount(training.stop_leads, weight * (losses - mean))
+        half = float(1.96 * np.sqrt(np.sum(by_lead**2)) / weight.sum())
         rows[name] = {"log_loss": mean, "log_loss_interval": [mean - half, mean + half]}
     return {
         "chosen": training.chosen,
@@ -117,14 +134,14 @@ def _part(rows: pd.DataFrame, encoding: Encoding) -> Part:
 
 
 def _best_logistic(
-    train: Part, stop: Part, encoding: Encoding, monotone: dict[str, int]
+    train: Part, stop: Part, encoding: Encoding, monotone: Mapping[str, int]
 ) -> tuple[Logistic, float]:
     fitted = [(fit_logistic(*train, encoding, penalty=p, monotone=monotone), p) for p in PENALTIES]
     return min(fitted, key=lambda found: log_loss(found[0].margin(stop[0]), *stop[1:]))
 
 
 def _best_boosting(
-    train: Part, stop: Part, encoding: Encoding, params: ModelParams, monotone: dict[str, int]
+    train: Part, stop: Part, encoding: Encoding, params: ModelParams, monotone: Mapping[str, int]
 ) -> tuple[Boosted, float]:
     settings = boosting_settings(
         len(train[1]), encoding, seed=params.seed, threads=params.threads, monotone=monotone
@@ -150,8 +167,8 @@ def _refit(
     part: Part,
     encoding: Encoding,
     params: ModelParams,
-    monotone: dict[str, int],
-    settings: dict[str, float],
+    monotone: Mapping[str, int],
+    settings: Mapping[str, float],
 ) -> Estimator:
     def logistic() -> Logistic:
         return fit_logistic(*part, encoding, penalty=settings["penalty"], monotone=monotone)
