@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from propensity.evaluation.metrics import compute_metrics, equal_mass_bins, make_ranking
 from propensity.evaluation.intervals import bootstrap, wilson_interval
+from propensity.evaluation.metrics import compute_metrics, equal_mass_bins, make_ranking
 from propensity.model.bundle import log_odds, read_bundle
 from propensity.model.estimators import probability_of
 
@@ -48,7 +48,8 @@ def compare(workspace: Path) -> dict[str, object]:
         return float((mean["learned"] - mean["true"]) / (mean["base"] - mean["true"]))
 
     draws = bootstrap(gap, groups, seed=7, resamples=300)[:, 0]
-    auc = {n: compute_metrics(make_ranking(won, p), np.ones(len(won)))[1] for n, p in (("learned", learned), ("true", true))}
+    both = {"learned": learned, "true": true}
+    auc = {n: float(compute_metrics(make_ranking(won, p), np.ones(len(won)))[1]) for n, p in both.items()}
     covered, bins = 0, equal_mass_bins(learned)
     for k in np.unique(bins):
         low, high = wilson_interval(won[bins == k], groups[bins == k])

@@ -51,7 +51,7 @@ def engine() -> Backend:
 
 def read(given: Params, folder: Path, **options: Any) -> Canonical:
     """Ingest a folder at the moment `NOW`."""
-    return ingest(given, folder, now=NOW, con=engine(), **options)
+    return ingest(given.data, folder, now=NOW, con=engine(), **options)
 
 
 def rows(canonical: Canonical, name: str, *columns: str) -> list[tuple[Any, ...]]:

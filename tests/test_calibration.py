@@ -205,7 +205,7 @@ def test_copies_of_a_group_are_not_evidence() -> None:
 def test_text_groups_and_too_few_groups() -> None:
     margin, won, weight = make_rows(100)
     choose_calibrator(margin, won, weight, np.array([f"a{i % 5}" for i in range(100)]), ["sigmoid"], seed=1)
-    with pytest.raises(InputError, match="holds 100 snapshots of 4 groups .* takes at least 5 groups"):
+    with pytest.raises(InputError, match=r"holds 100 snapshots of 4 groups .* takes at least 5 groups"):
         choose_calibrator(margin, won, weight, np.arange(100) % 4, ["sigmoid"], seed=1)
 
 
@@ -224,5 +224,5 @@ def test_text_groups_and_too_few_groups() -> None:
     ],
 )
 def test_json_that_is_no_increasing_map_is_refused(content: dict[str, Any]) -> None:
-    with pytest.raises(BundleError, match="calibrator.json"):
+    with pytest.raises(BundleError, match=r"calibrator\.json"):
         calibrator_from_json(content)

@@ -33,6 +33,7 @@ def learn(con, make_table):
             make_table("leads", leads),
             make_table("outcomes", outcomes),
             make_table("leads", []).select("lead_id"),
+            make_table("leads", []).select("lead_id"),
             ages_days=list(ages),
             observed_until=until,
         )
@@ -56,7 +57,14 @@ def test_a_lead_has_a_snapshot_at_each_age_at_which_it_is_open(learn):
         ("young", 2.0),
     }
     # Closed: won_day_5 at day 5, lost_day_2 at days 2 and 5. After the data: young at day 5, future thrice.
-    assert counts == {"after_the_data": 4, "closed": 3, "snapshots": 8, "leads": 5, "disqualified": 0}
+    assert counts == {
+        "after_the_data": 4,
+        "closed": 3,
+        "snapshots": 8,
+        "leads": 5,
+        "disqualified": 0,
+        "unsettled": 0,
+    }
 
 
 def test_a_lead_closed_at_the_moment_of_the_snapshot_is_closed(learn):
@@ -104,16 +112,18 @@ def test_fractional_ages_are_exact_to_the_microsecond(learn):
     assert table["as_of"].iloc[0] == pd.Timestamp("2024-01-01T01:00:00.000001Z")
 
 
-def test_disqualified_leads_are_left_out_and_counted(con, make_table):
+def test_disqualified_and_unsettled_leads_are_left_out_and_counted(con, make_table):
     leads = make_table("leads", LEADS)
     snapshots, counts = training_snapshots(
         leads,
         make_table("outcomes", OUTCOMES),
         leads.filter(leads.lead_id == "open"),
+        leads.filter(leads.lead_id == "young"),
         ages_days=[0.0],
         observed_until=OBSERVED_UNTIL,
     )
-    assert "open" not in fetch(con, snapshots)["lead_id"].tolist()
+    assert not {"open", "young"} & set(fetch(con, snapshots)["lead_id"])
+    assert fetch(con, counts)["unsettled"].item() == 1
     assert fetch(con, counts)["disqualified"].item() == 1
 
 
@@ -123,6 +133,7 @@ def test_without_closing_times_an_open_lead_is_immature_and_never_lost(con, make
     snapshots, _ = training_snapshots(
         make_table("leads", leads),
         make_table("outcomes", outcomes),
+        make_table("leads", []).select("lead_id"),
         make_table("leads", []).select("lead_id"),
         ages_days=None,
         observed_until=None,

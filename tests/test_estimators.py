@@ -1,4 +1,4 @@
-"""The candidates: oracles for their margins and contributions, and the directions they must keep."""
+"""The candidates: oracles for their contributions, and the directions they must keep."""
 
 from __future__ import annotations
 
@@ -8,14 +8,10 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 from propensity.errors import BundleError, ParamsError
 from propensity.model.boosting import boosting_settings, fit_boosting, fit_rounds
@@ -24,34 +20,13 @@ from propensity.model.estimators import (
     Blend,
     Boosted,
     Estimator,
-    Logistic,
     Vector,
     add_columns,
-    logistic_from_json,
-    logistic_to_json,
     make_boosted,
     probability_of,
 )
 from propensity.model.logistic import fit_logistic
-from tiny_models import KINDS, make_feature, matrix, training
-
-NUMBERS = Encoding([make_feature(name) for name in ("x", "y", "z")], {})
-MIXED = Encoding([make_feature("x"), make_feature("c", "category")], {"c": ["a", "b", "never"]})
-
-
-def make_numbers(n: int = 600, seed: int = 0) -> tuple[Matrix, Any, Vector]:
-    rng = np.random.default_rng(seed)
-    X = np.column_stack([rng.normal(size=n), rng.poisson(1.0, n), rng.exponential(size=n)]).astype(float)
-    X[rng.random(n) < 0.15, 2] = np.nan
-    won = rng.random(n) < expit(-1 + X[:, 0] - 0.5 * X[:, 1] + 0.3 * np.nan_to_num(X[:, 2], nan=2.0))
-    return X, won, np.ones(n)
-
-
-def make_mixed(n: int = 400) -> tuple[Matrix, Any, Vector]:
-    rng = np.random.default_rng(1)
-    X = np.column_stack([rng.normal(size=n), rng.integers(2, 4, n)]).astype(float)
-    won = rng.random(n) < expit(X[:, 0] + (X[:, 1] == 2))
-    return X, won, np.ones(n)
+from tiny_models import KINDS, NUMBERS, make_feature, make_numbers, matrix, training
 
 
 def boost(X: Matrix, won: Any, encoding: Encoding, rounds: int = 12, **changed: Any) -> Boosted:
@@ -60,65 +35,10 @@ def boost(X: Matrix, won: Any, encoding: Encoding, rounds: int = 12, **changed: 
     return make_boosted(booster.model_to_string(), X.shape[1], threads=1)
 
 
-def design_of(model: Logistic, X: Matrix) -> Matrix:
-    """Hinges from each knot but the last, a missing column; or a column a code. Standardised."""
-    columns = []
-    for j, knots in enumerate(model.knots):
-        x = X[:, j]
-        if j in model.categories:
-            columns += [(x == code).astype(float) for code in knots]
-            continue
-        filled = np.where(np.isnan(x), knots[0], x).clip(knots[0], knots[-1])
-        columns += [np.maximum(filled - knot, 0) for knot in knots[:-1]]
-        columns.append(np.isnan(x).astype(float))
-    design = np.column_stack(columns)
-    spread = design.std(axis=0)
-    return (design - design.mean(axis=0)) / np.where(spread == 0, 1, spread)
-
-
-@pytest.mark.parametrize("penalty", [1.0, 50.0])
-def test_the_logistic_margin_is_scikit_learns_decision_function_on_the_same_design(penalty: float) -> None:
-    for X, won, weight, encoding in ((*make_numbers(), NUMBERS), (*make_mixed(), MIXED)):
-        model = fit_logistic(X, won, weight, encoding, penalty=penalty, monotone={})
-        design = design_of(model, X)
-        oracle = LogisticRegression(C=1 / penalty, tol=1e-10, max_iter=2000).fit(design, won)
-        assert model.margin(X) == pytest.approx(oracle.decision_function(design), abs=2e-5)
-
-
-def test_a_weight_of_two_is_a_row_twice_but_for_the_penalty() -> None:
-    X, won, weight = make_numbers()
-    doubled = fit_logistic(X, won, 2 * weight, NUMBERS, penalty=20.0, monotone={})
-    single = fit_logistic(X, won, weight, NUMBERS, penalty=10.0, monotone={})
-    assert doubled.margin(X) == pytest.approx(single.margin(X), abs=1e-6)
-
-
-def test_the_terms_have_mean_zero_on_the_training_rows() -> None:
-    X, won, weight = make_numbers()
-    model = fit_logistic(X, won, weight, NUMBERS, penalty=5.0, monotone={})
-    assert model.contributions(X).mean(axis=0) == pytest.approx(np.zeros(3), abs=1e-12)
-    assert model.margin(X).mean() == pytest.approx(model.base, abs=1e-12)
-
-
-def test_a_curve_is_straight_between_its_knots_and_flat_beyond_them() -> None:
-    model = Logistic(0.5, [np.array([0.0, 10.0])], [np.array([-1.0, 1.0])], np.array([0.25]), frozenset())
-    x = np.array([[-5.0], [0.0], [2.5], [10.0], [99.0], [np.nan]])
-    assert model.contributions(x)[:, 0].tolist() == [-1.0, -1.0, -0.5, 1.0, 1.0, 0.25]
-    assert model.margin(x).tolist() == [-0.5, -0.5, 0.0, 1.5, 1.5, 0.75]
-
-
-def test_what_training_did_not_hold_adds_nothing() -> None:
-    X, won, weight = make_mixed()
-    model = fit_logistic(X, won, weight, MIXED, penalty=1.0, monotone={})
-    missing, other, level_a, level_b, level_never = model.values[1]
-    assert (missing, other, level_never) == (0.0, 0.0, 0.0)
-    assert level_a > 0.1 > -0.1 > level_b
-    assert model.contributions(np.array([[np.nan, 1.0]])).tolist() == [[0.0, 0.0]]
-
-
 @pytest.mark.parametrize("kind", ["logistic", "lightgbm"])
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_monotone_feature_keeps_its_direction_even_against_the_data(kind: str, sign: int) -> None:
-    X, won, weight = make_numbers()
+    X, won, _ = make_numbers()
     grid = np.tile(np.array([0.0, 1.0, 0.5]), (200, 1))
     grid[:, 0] = np.linspace(-4, 4, 200)
 
@@ -141,32 +61,11 @@ def fit(kind: str, X: Matrix, won: Any, monotone: dict[str, int]) -> Estimator:
     return make_boosted(booster.model_to_string(), 3, threads=1)
 
 
-def test_a_feature_held_flat_leaves_the_others_as_if_it_were_not_there() -> None:
-    X, won, weight = make_numbers()
-    held = fit_logistic(X, won, weight, NUMBERS, penalty=5.0, monotone={"x": -1})
-    without = fit_logistic(
-        X[:, 1:], won, weight, Encoding(NUMBERS.features[1:], {}), penalty=5.0, monotone={}
-    )
-    assert held.values[0] == pytest.approx(np.zeros(2), abs=1e-12)
-    assert held.margin(X) == pytest.approx(without.margin(X[:, 1:]), abs=1e-8)
-
-
-def test_a_monotone_feature_with_one_known_value_keeps_the_effect_of_missing() -> None:
-    rng = np.random.default_rng(2)
-    X = np.where(rng.random((300, 1)) < 0.5, np.nan, 7.0)
-    won = rng.random(300) < np.where(np.isnan(X[:, 0]), 0.1, 0.6)
-    encoding = Encoding([make_feature("x")], {})
-    for sign in (1, -1):
-        model = fit_logistic(X, won, np.ones(300), encoding, penalty=1.0, monotone={"x": sign})
-        known, missing = model.margin(np.array([[7.0], [np.nan]]))
-        assert known - missing > 1
-
-
 def test_a_direction_for_an_unknown_or_category_feature_is_refused() -> None:
-    with pytest.raises(
-        ParamsError, match=r"\['c', 'nope'\] are not number features in use; these are: \['x'\]"
-    ):
-        boosting_settings(100, MIXED, seed=1, threads=1, monotone={"nope": 1, "c": 1, "x": 1})
+    mixed = Encoding([make_feature("x"), make_feature("c", "category")], {"c": ["a"]})
+    expected = r"\['c', 'nope'\] are not number features in use; these are: \['x'\]"
+    with pytest.raises(ParamsError, match=expected):
+        boosting_settings(100, mixed, seed=1, threads=1, monotone={"nope": 1, "c": 1, "x": 1})
 
 
 def shapley_by_hand(tree: dict[str, Any], x: Sequence[float]) -> Vector:
@@ -302,34 +201,13 @@ def test_the_text_format_keeps_every_bit() -> None:
 def test_a_text_with_other_features_or_none_is_refused() -> None:
     X, won, _ = make_numbers()
     text = boost(X, won, NUMBERS, rounds=2).booster.model_to_string()
-    with pytest.raises(BundleError, match="model.txt has 3 features, features.json 4"):
+    with pytest.raises(BundleError, match=r"model\.txt has 3 features, features\.json 4"):
         make_boosted(text, 4)
-    with pytest.raises(BundleError, match="model.txt is not a LightGBM model"):
+    with pytest.raises(BundleError, match=r"model\.txt is not a LightGBM model"):
         make_boosted("tree\nversion=v4\n", 3)
 
 
-def test_logistic_json_keeps_every_bit_and_refuses_what_does_not_fit() -> None:
-    X, won, weight = make_mixed()
-    model = fit_logistic(X, won, weight, MIXED, penalty=1.0, monotone={})
-    content = json.loads(json.dumps(logistic_to_json(model)))
-    again = logistic_from_json(content, n_codes={1: 5})
-    assert again.margin(X).tolist() == model.margin(X).tolist()
-    with pytest.raises(BundleError, match="disagree about the categories"):
-        logistic_from_json(content, n_codes={1: 6})
-    with pytest.raises(BundleError, match="disagree about the categories"):
-        logistic_from_json(content, n_codes={0: 5})
-    with pytest.raises(BundleError, match="differ in length"):
-        logistic_from_json(content | {"missing": [0.0]}, n_codes={1: 5})
-
-
-def test_lightgbm_reads_the_columns_by_place() -> None:
-    """Names never reach LightGBM, so a feature's name cannot break its text format."""
+def test_a_features_name_never_reaches_lightgbms_text() -> None:
     X, won, _ = make_numbers()
-    odd = Encoding([make_feature(name) for name in ("a b", "ü,:{}", '"=')], {})
-    assert boost(X, won, odd).margin(X).tolist() == boost(X, won, NUMBERS).margin(X).tolist()
-    assert isinstance(boost(X, won, odd, rounds=1).booster, lgb.Booster)
-    assert pd.Series(boost(X, won, odd, rounds=1).booster.feature_name()).tolist() == [
-        "Column_0",
-        "Column_1",
-        "Column_2",
-    ]
+    odd = Encoding([make_feature(name) for name in ("a b", "ü,:{}", '"=\n')], {})
+    assert boost(X, won, odd).booster.model_to_string() == boost(X, won, NUMBERS).booster.model_to_string()

@@ -103,6 +103,17 @@ class TestFrames:
     def test_no_events(self) -> None:
         assert self.tables(events=self.events().head(0))["events"] == []
 
+    def test_an_id_is_preferred_to_the_row_number(self) -> None:
+        flat = params(leads={"path": "x.csv", "lead_id": "row", "order_by": "row"})
+        for frame, expected in (({"size": [5]}, "1"), ({"size": [5], "lead_id": ["z"]}, "z")):
+            leads = canonical_frames(
+                pd.DataFrame(frame), None, flat, engine(), types={"size": "number"}, now=NOW
+            )["leads"]
+            assert engine().to_pyarrow(leads["lead_id"]).to_pylist() == [expected]
+
+    def test_an_empty_frame(self) -> None:
+        assert self.tables(leads=self.leads().head(0), events=None)["leads"] == []
+
     def test_a_missing_column_is_named(self) -> None:
         with pytest.raises(
             InputError, match=r"the frame of leads: column 'size' \(data.leads.size\) is not there"

@@ -78,10 +78,9 @@ class TestSources:
         (tmp_path / "leads.csv.gz").write_bytes(gzip.compress(self.CONTENT.encode()))
         self.check(params(leads={"path": "leads.csv.gz"}), tmp_path)
 
-    @pytest.mark.parametrize("delimiter", [";", "\t", "|"])
-    def test_delimiters(self, tmp_path: Path, delimiter: str) -> None:
-        (tmp_path / "leads.txt").write_text(self.CONTENT.replace(",", delimiter))
-        self.check(params(leads={"path": "leads.txt", "delimiter": delimiter}), tmp_path)
+    def test_tabs(self, tmp_path: Path) -> None:
+        (tmp_path / "leads.txt").write_text(self.CONTENT.replace(",", "\t"))
+        self.check(params(leads={"path": "leads.txt", "delimiter": "\t"}), tmp_path)
 
     def test_duckdb(self, tmp_path: Path) -> None:
         with duckdb.connect(str(tmp_path / "crm.duckdb")) as database:

@@ -124,7 +124,7 @@ def test_without_rules_nobody_is_disqualified(con: Any, make_table: MakeTable) -
 
 def test_a_column_that_leads_do_not_have_is_refused_with_the_nearest(con: Any, make_table: MakeTable) -> None:
     leads = make_table("leads", [{"lead_id": "1", "job_titel": "x"}], job_titel="string")
-    with pytest.raises(InputError, match="no column 'job_title', did you mean 'job_titel'?"):
+    with pytest.raises(InputError, match=r"no column 'job_title', did you mean 'job_titel'\?"):
         disqualified_leads(leads, [STUDENT])
 
 

@@ -119,7 +119,7 @@ def slow_posterior(
 
 
 def season_and_drift() -> float:
-    years = (CREATED - pd.Timestamp("2023-01-01", tz="UTC")) / pd.Timedelta(days=365.25)
+    years = (CREATED - pd.Timestamp("2022-01-01", tz="UTC")) / pd.Timedelta(days=365.25)
     return -0.08 * years + 0.12 * math.cos(2 * math.pi * (years - 15 / 365.25))
 
 

@@ -12,7 +12,8 @@ from scipy.special import expit
 from propensity.features.catalogue import Feature, Plan
 from propensity.model.bundle import Bundle
 from propensity.model.calibration import Calibrator, fit_calibrator
-from propensity.model.encoding import Matrix, encode
+from propensity.model.encoding import Encoding, Matrix, encode
+from propensity.model.estimators import Vector
 from propensity.model.training import Training, train_model
 from propensity.params import ModelParams
 
@@ -56,6 +57,7 @@ FEATURES = [
     make_feature("job_title", "category"),
 ]
 NAMES = [feature.name for feature in FEATURES]
+NUMBERS = Encoding([make_feature(name) for name in ("x", "y", "z")], {})
 CHANNEL_EFFECT = {"referral": 1.5, "search": 0.3, "ads": -0.8}
 
 
@@ -84,6 +86,15 @@ def make_table(n: int = 1600, seed: int = 3) -> pd.DataFrame:
             "job_title": pd.array(title, dtype="str"),
         }
     )
+
+
+def make_numbers(n: int = 600, seed: int = 0) -> tuple[Matrix, Any, Vector]:
+    """Return a matrix of NUMBERS, outcomes and weights; log-odds rise with x and z and fall with y."""
+    rng = np.random.default_rng(seed)
+    X = np.column_stack([rng.normal(size=n), rng.poisson(1.0, n), rng.exponential(size=n)]).astype(float)
+    X[rng.random(n) < 0.15, 2] = np.nan
+    won = rng.random(n) < expit(-1 + X[:, 0] - 0.5 * X[:, 1] + 0.3 * np.nan_to_num(X[:, 2], nan=2.0))
+    return X, won, np.ones(n)
 
 
 @cache

@@ -314,7 +314,7 @@ def load_params(path: Path) -> Params:
 
 def with_files(params: Params, *, leads: str | None, events: str | None) -> Params:
     """Return params that read leads and events from other files."""
-    changed = {}
+    changed: dict[str, Source] = {}
     if leads is not None:
         changed["leads"] = params.data.leads.model_copy(update={"path": leads})
     if events is not None:

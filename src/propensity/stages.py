@@ -66,7 +66,7 @@ def ingest(ws: Workspace) -> str:
     from propensity.data.sources import connect
 
     canonical = ingest_tables(
-        ws.params, ws.folder, now=datetime.now(UTC), con=connect(ws.params.data, folder=ws.folder)
+        ws.params.data, ws.folder, now=datetime.now(UTC), con=connect(ws.params.data, folder=ws.folder)
     )
     write_canonical(canonical, ws.interim)
     return summarise_counts(canonical.counts)
@@ -90,6 +90,7 @@ def cohort(ws: Workspace) -> str:
         tables["leads"],
         tables["outcomes"],
         disqualified_leads(tables["leads"], ws.params.disqualify),
+        tables["unsettled"],
         ages_days=ws.params.snapshots.ages_days if dated else None,
         observed_until=canonical.observed_until,
     )
@@ -126,7 +127,7 @@ def features(ws: Workspace) -> str:
     plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types)
     if plan.has_asset and plan.event_types:
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
-        assets = frequent.groupby("qualifier")["asset"].agg(list).to_dict()
+        assets = {str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]}
         plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types, assets=assets)
     snapshots = con.read_parquet(ws.interim / "snapshots.parquet")
     built = build_features(
@@ -254,6 +255,7 @@ def evaluate(ws: Workspace) -> str:
     from propensity.data.files import read_json, write_json
     from propensity.evaluation.comparison import base_rate_probability, points_rule_probability
     from propensity.evaluation.metrics import gains_table, reliability_table, report_metrics, slices_of
+    from propensity.evaluation.recentring import recentred_report
     from propensity.explain.points import mean_absolute_points
     from propensity.model.bundle import log_odds, read_bundle
     from propensity.model.encoding import encode
@@ -293,6 +295,11 @@ def evaluate(ws: Workspace) -> str:
         "by_channel": slices_of(test, "channel", won, probability, groups, seed=seed),
         "reliability": reliability_table(won, probability, groups),
         "gains": gains_table(won, probability),
+        "recentred": recentred_report(
+            log_odds(made, test), won, groups, test["moment"].to_numpy(), test["known"].to_numpy(), seed=seed
+        )
+        if ws.params.split.by != "random"
+        else None,
         "cutoffs": made.cutoffs,
         **mean_absolute_points(points, made.features),
         "audit": [],
@@ -380,7 +387,7 @@ def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: st
     params = with_files(ws.params, leads=leads, events=events)
     con = connect(params.data, folder=ws.folder)
     canonical = ingest_tables(
-        params,
+        params.data,
         ws.folder,
         now=datetime.now(UTC),
         con=con,
@@ -405,9 +412,10 @@ def explain_lead(ws: Workspace, lead_id: str) -> str:
     found = scores[scores["lead_id"] == lead_id]
     if found.empty:
         raise InputError(
-            f"{_shown(ws.scores)} has no lead '{lead_id}' among its {len(scores):,}; a lead is scored while it is open"
+            f"{_shown(ws.scores)} has no lead '{lead_id}' among its {len(scores):,}; "
+            "a lead is scored while it is open"
         )
-    return "\n\n".join(tell(row) for row in found.to_dict(orient="records"))
+    return "\n\n".join(tell(dict(row)) for _, row in found.iterrows())
 
 
 def score_tables(
@@ -437,11 +445,11 @@ def score_tables(
     tables = canonical.tables
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
     outcomes = None if everyone else tables["outcomes"]
-    spine = scoring_snapshots(tables["leads"], outcomes, as_of=moment)
+    leads = tables["leads"] if everyone else tables["leads"].anti_join(tables["unsettled"], "lead_id")
+    spine = scoring_snapshots(leads, outcomes, as_of=moment)
     if moment is None and fetch(con, spine).empty:
         # An undated table of closed leads: the test part stands in for the leads to come.
         test = _read_part(ws, "test")["lead_id"].tolist()
-        leads = tables["leads"]
         spine = scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None)
     spine = con.create_table("spine", spine, overwrite=True)
     table = build_features(
@@ -459,14 +467,12 @@ def _read_part(ws: Workspace, part: str) -> Any:
     """Return a part of the training table with the columns that evaluation groups by."""
     import pandas as pd
 
-    from propensity.cohort.splits import group_of
+    from propensity.cohort.splits import describe_rows
 
     table = pd.read_parquet(ws.processed / "training.parquet").loc[lambda t: t["split"] == part]
     snapshots = pd.read_parquet(ws.interim / "snapshots.parquet")
-    about = snapshots[["lead_id", "as_of", "age_days", "channel"]].assign(
-        group=group_of(snapshots, ws.params.split.group)
-    )
-    about = about.rename(columns={"age_days": "slice_age_days", "channel": "slice_channel"})
+    leads = pd.read_parquet(ws.interim / "leads.parquet")
+    about = describe_rows(snapshots, leads, ws.params.split)
     return table.merge(about, on=["lead_id", "as_of"], validate="1:1")
 
 

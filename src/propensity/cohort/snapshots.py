@@ -94,11 +94,14 @@ def training_snapshots(
     leads: ir.Table,
     outcomes: ir.Table,
     disqualified: ir.Table,
+    unsettled: ir.Table,
     *,
     ages_days: list[float] | None,
     observed_until: datetime | None,
 ) -> tuple[ir.Table, ir.Table]:
     """Make the snapshots to learn from: of leads that exist, are open and are not disqualified.
+
+    A lead whose outcome was refused at ingest is left out: it may have ended, nobody knows when or how.
 
     Parameters
     ----------
@@ -106,6 +109,8 @@ def training_snapshots(
         Canonical tables.
     disqualified : ibis table
         ``lead_id`` of the leads that meet a rule.
+    unsettled : ibis table
+        ``lead_id`` of the leads whose outcome was refused.
     ages_days : list of float or None
         Days after creation; None for an undated table, whose leads have one snapshot each.
     observed_until : datetime or None
@@ -116,11 +121,11 @@ def training_snapshots(
         Numbered from 0 in the order of ``(lead_id, as_of)``: ``snapshot, lead_id, account_id,
         channel, created_at, status, closed_at, as_of, age_days``.
     counts : ibis table
-        One row: ``leads`` in all, ``disqualified`` leads, and of the others' possible snapshots
-        those ``after_the_data`` ends and those of ``closed`` leads.
+        One row: ``leads`` in all, ``disqualified`` and ``unsettled`` leads, and of the others' possible
+        snapshots those ``after_the_data`` ends and those of ``closed`` leads.
     """
     known = with_outcomes(leads, outcomes, observed_until=observed_until)
-    pursued = known.anti_join(disqualified, "lead_id")
+    pursued = known.anti_join(disqualified, "lead_id").anti_join(unsettled, "lead_id")
     possible = snapshots_without_time(pursued) if ages_days is None else snapshots_at_ages(pursued, ages_days)
     covered = ibis.literal(True) if observed_until is None else possible.as_of <= observed_until
     flagged = possible.mutate(covered=covered.fill_null(True), open=open_at(possible))
@@ -129,8 +134,10 @@ def training_snapshots(
         closed=flagged.count(where=flagged.covered & ~flagged.open),
         snapshots=flagged.count(where=flagged.covered & flagged.open),
     )
-    counts = totals.cross_join(leads.agg(leads=leads.count())).cross_join(
-        disqualified.agg(disqualified=disqualified.count())
+    counts = (
+        totals.cross_join(leads.agg(leads=leads.count()))
+        .cross_join(disqualified.agg(disqualified=disqualified.count()))
+        .cross_join(unsettled.agg(unsettled=unsettled.count()))
     )
     return _numbered(flagged.filter("covered", "open").drop("covered", "open")), counts
 

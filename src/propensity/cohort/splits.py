@@ -78,6 +78,30 @@ def group_of(snapshots: pd.DataFrame, group: str) -> pd.Series[str]:
     return snapshots[group].fillna(snapshots["lead_id"])
 
 
+def describe_rows(snapshots: pd.DataFrame, leads: pd.DataFrame, params: SplitParams) -> pd.DataFrame:
+    """Return what evaluation needs to know about each snapshot beside its features.
+
+    Returns
+    -------
+    DataFrame
+        One row a snapshot: ``lead_id, as_of``, the ``group`` that stays together, the slices
+        ``slice_age_days`` and ``slice_channel``, and its place in time: ``moment``, when it was taken,
+        and ``known``, when its label was final, in one unit (microseconds, or the declared order).
+    """
+    about = snapshots[["lead_id", "as_of"]].assign(
+        group=group_of(snapshots, params.group),
+        slice_age_days=snapshots["age_days"],
+        slice_channel=snapshots["channel"],
+    )
+    if params.by == "time":
+        ended = snapshots["label_end"].fillna(snapshots["as_of"])
+        return about.assign(moment=_microseconds(snapshots["as_of"]), known=_microseconds(ended))
+    if params.by == "order":
+        place = leads.set_index("lead_id")["order_key"].reindex(snapshots["lead_id"]).to_numpy()
+        return about.assign(moment=place, known=place)
+    return about.assign(moment=0, known=0)
+
+
 def describe_parts(snapshots: pd.DataFrame, split: Split, params: SplitParams) -> dict[str, Any]:
     """Return each part's size, wins and period, and what was left out, for the report."""
     described = {}
@@ -216,10 +240,10 @@ def _keep_groups_together(part: pd.Series[str], group: pd.Series[str], *, gap: i
     return Split(part.mask(elsewhere), {reason: n for reason, n in dropped.items() if n})
 
 
-def _cut(place: npt.NDArray[np.float64], shares: dict[str, float], index: pd.Index) -> pd.Series[str]:
+def _cut(place: npt.NDArray[np.floating[Any]], shares: dict[str, float], index: pd.Index) -> pd.Series[str]:
     edges = np.cumsum([shares[p] for p in PARTS])[:-1]
     return pd.Series(np.array(PARTS)[np.searchsorted(edges, place, side="right")], index=index, dtype="str")
 
 
 def _microseconds(times: pd.Series[pd.Timestamp]) -> npt.NDArray[np.int64]:
-    return times.dt.as_unit("us").astype("int64").to_numpy(dtype=np.int64)
+    return np.asarray(times.dt.as_unit("us").astype("int64"), dtype=np.int64)

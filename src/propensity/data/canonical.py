@@ -29,13 +29,15 @@ def find_types(
     texts = [name for name in names if raw[name].type().is_string()]
     if not texts:
         return types
+    spelt = raw.select(**{f"text_{i}": text_of(raw[name], missing) for i, name in enumerate(texts)})
+    table = spelt.mutate(**{f"number_{i}": number_of(spelt[f"text_{i}"]) for i in range(len(texts))})
     counts: dict[str, ir.Value] = {}
-    for i, name in enumerate(texts):
-        number = number_of(raw[name], missing)
-        counts[f"given_{i}"] = is_given(raw[name], missing).sum()
-        counts[f"number_{i}"] = number.notnull().sum()
-        counts[f"finite_{i}"] = (number.notnull() & ~number.isnan() & ~number.isinf()).sum()
-    row = con.to_pyarrow(raw.aggregate(**counts)).to_pylist()[0]
+    for i in range(len(texts)):
+        number = table[f"number_{i}"]
+        counts[f"given_{i}"] = table[f"text_{i}"].count()
+        counts[f"number_{i}"] = number.count()
+        counts[f"finite_{i}"] = (~number.isnan() & ~number.isinf()).sum()
+    row = con.to_pyarrow(table.aggregate(**counts)).to_pylist()[0]
     for i, name in enumerate(texts):
         enough = row[f"number_{i}"] >= NUMBER_SHARE * row[f"given_{i}"]
         types[name] = "number" if row[f"finite_{i}"] and enough else "text"

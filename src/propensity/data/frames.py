@@ -161,8 +161,11 @@ def _check_frame(frame: pd.DataFrame, spec: TableSpec) -> None:
 
 
 def _resolved(spec: TableSpec, frame: pd.DataFrame) -> TableSpec:
-    """Return the specification with the names under which the frame has the columns."""
-    there = {None, POSITION, *frame.columns}
+    """Return the specification with the names under which the frame has the columns.
+
+    An id of its own is preferred to the row number, which is only what a file without one falls back on.
+    """
+    there = {None, *frame.columns}
     fields = [
         replace(field, raw=field.name) if field.raw not in there and field.name in there else field
         for field in spec.fields

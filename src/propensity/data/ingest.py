@@ -51,7 +51,7 @@ from propensity.data.tables import (
 )
 from propensity.data.values import moment, moment_of
 from propensity.errors import ParamsError
-from propensity.params import DataParams, Params
+from propensity.params import DataParams
 
 __all__ = [
     "Canonical",
@@ -68,6 +68,7 @@ logger = logging.getLogger(__name__)
 # data that ends earlier.
 _OBSERVED = (
     ("leads", "created_at"),
+    ("events", "event_at"),
     ("events", "known_at"),
     ("outcomes", "closed_at"),
     ("stages", "entered_at"),
@@ -85,7 +86,7 @@ class _Accepted:
 
 
 def ingest(
-    params: Params,
+    data: DataParams,
     workspace: Path,
     *,
     now: datetime,
@@ -93,12 +94,12 @@ def ingest(
     tables: Collection[str] | None = None,
     con: Backend | None = None,
 ) -> Canonical:
-    """Read the raw tables of `params` into canonical tables; nothing is written to the workspace.
+    """Read the raw tables of `data` into canonical tables; nothing is written to the workspace.
 
     Parameters
     ----------
     workspace
-        The folder that paths in `params` are relative to.
+        The folder that paths in `data` are relative to.
     now
         The moment of the run, with a time zone: what is dated later is refused.
     types
@@ -118,29 +119,29 @@ def ingest(
     BusyError
         A database is locked.
     """
-    con = con or connect(params.data)
-    stated = _stated_end(con, params.data)
-    specs = _wanted(table_specs(params.data), tables)
-    sources = _find_all(specs, params.data, workspace)
+    con = con or connect(data)
+    stated = _stated_end(con, data)
+    specs = _wanted(table_specs(data), tables)
+    sources = _find_all(specs, data, workspace)
     columns = sources["leads"].columns
     if types is not None:
         specs["leads"] = optional_order(specs["leads"], columns)
         types = only_attributes(types)
-    names = list(types) if types is not None else attribute_names(columns, params.data)
+    names = list(types) if types is not None else attribute_names(columns, data)
     check_attribute_names(names, where=sources["leads"].where)
     untyped = with_attributes(specs["leads"], dict.fromkeys(names, "text"))
     raws = _read_all(con, specs | {"leads": untyped}, sources)
     if types is None:
         types = find_types(con, raws["leads"].table, names, missing=specs["leads"].missing)
     specs["leads"] = with_attributes(specs["leads"], types)
-    accepted = _accept_all(con, specs, raws, now=now, limit=params.data.max_quarantined)
+    accepted = _accept_all(con, specs, raws, now=now, limit=data.max_quarantined)
     quarantine = join_quarantines([part.quarantine for part in accepted.values()])
     return Canonical(
         tables={name: part.table for name, part in accepted.items()} | _unsettled(con, accepted),
         quarantine=quarantine,
         counts=_count_table(accepted),
         attribute_types=dict(types),
-        observed_until=stated or _latest(con, accepted),
+        observed_until=stated or _latest(accepted),
         rule_counts=_rule_table(quarantine),
         raw_hashes=_hash_files(sources.values(), workspace),
     )
@@ -251,9 +252,8 @@ def _stated_end(con: Backend, data: DataParams) -> datetime | None:
     return _as_utc(end)
 
 
-def _latest(con: Backend, accepted: Mapping[str, _Accepted]) -> datetime | None:
-    dated = [accepted[name].table[column] for name, column in _OBSERVED if name in accepted]
-    ends = [con.to_pyarrow(column.max()).as_py() for column in dated]
+def _latest(accepted: Mapping[str, _Accepted]) -> datetime | None:
+    ends = [accepted[name].tally.latest.get(column) for name, column in _OBSERVED if name in accepted]
     return max((_as_utc(end) for end in ends if end is not None), default=None)
 
 

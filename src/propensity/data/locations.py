@@ -212,6 +212,6 @@ def as_input_error(file: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     except (duckdb.Error, pa.ArrowException, OSError) as error:
-        if "lock" in str(error).lower() and isinstance(error, duckdb.IOException):
+        if isinstance(error, duckdb.IOException) and "could not set lock" in str(error).lower():
             raise BusyError(f"{file} is in use by another program; try again later: {error}") from None
         raise InputError(f"{file} could not be read: {str(error).splitlines()[0]}") from None

@@ -10,7 +10,7 @@ import pandas as pd
 
 DAY = 86_400_000_000  # microseconds
 SYNC_AT = 2 * DAY // 24  # e-mail events reach the CRM at the next 02:00 UTC
-START = pd.Timestamp("2023-01-01", tz="UTC")
+START = pd.Timestamp("2022-01-01", tz="UTC")
 END = pd.Timestamp("2025-12-31", tz="UTC")
 START_MICROS = int(START.timestamp()) * 1_000_000
 END_MICROS = int(END.timestamp()) * 1_000_000
@@ -68,10 +68,10 @@ LOG_SD_DAYS = {"won": np.array([0.9, 0.9, 0.85]), "lost": np.array([1.2, 1.1, 1.
 # A class acts at a rate that decays exponentially; the counts are those of a lead that never closes.
 DECAY_DAYS = np.array([14.0, 11.0, 15.0])
 EVENTS_PER_LEAD: dict[str, tuple[float, float, float]] = {
-    "visit": (11.5, 14.0, 19.0),
-    "form": (0.5, 0.8, 1.8),
+    "visit": (11.0, 13.5, 21.0),
+    "form": (0.5, 0.8, 2.2),
     "open": (11.0, 11.5, 13.0),
-    "click": (1.7, 2.0, 3.3),
+    "click": (1.6, 2.0, 4.0),
     "unsubscribe": (0.3, 0.4, 0.12),
     "follow": (0.4, 0.5, 0.8),
     "share": (0.2, 0.3, 0.5),

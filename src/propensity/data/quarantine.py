@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 import ibis.expr.types as ir
 import pandas as pd
@@ -25,13 +26,22 @@ _LETTER, _DIGIT = re.compile(r"[^\W\d_]"), re.compile(r"\d")
 
 @dataclass(frozen=True)
 class Tally:
-    """How a table's rows fared. `broken` has the rows for each (rule, column) that any row broke."""
+    """How a table's rows fared.
+
+    Parameters
+    ----------
+    broken
+        The rows for each (rule, column) that any row broke.
+    given, latest
+        By timestamp column that is mapped: the values given, and the latest among the accepted rows.
+    """
 
     table: str
     read: int
     quarantined: int
     broken: dict[tuple[str, str], int]
     given: dict[str, int]
+    latest: dict[str, datetime | None]
 
     @property
     def accepted(self) -> int:
@@ -58,8 +68,9 @@ def count_rows(
     flags = {flag(i): judged[flag(i)].sum() for i in range(len(rules))}
     moments = [f.name for f in spec.fields if f.parsed and f.kind in ("moment", "past")]
     given = {GIVEN + name: judged[GIVEN + name].sum() for name in moments}
-    counted = judged.aggregate(read=judged.count(), bad=judged[BAD].sum(), **flags, **given)
-    row = {name: value or 0 for name, value in con.to_pyarrow(counted).to_pylist()[0].items()}
+    latest = {name: judged[name].max(where=~judged[BAD]) for name in moments}
+    counted = judged.aggregate(read=judged.count(), bad=judged[BAD].sum(), **flags, **given, **latest)
+    row = con.to_pyarrow(counted).to_pylist()[0]
     broken = {("malformed", ""): malformed} if malformed else {}
     for i, rule in enumerate(rules):
         if count := row[flag(i)]:
@@ -70,6 +81,7 @@ def count_rows(
         quarantined=row["bad"] + malformed,
         broken=broken,
         given={name: row[GIVEN + name] for name in moments},
+        latest={name: row[name] for name in moments},
     )
 
 

@@ -62,7 +62,7 @@ class Simulation:
 
 
 def simulate(n_leads: int, seed: int) -> Simulation:
-    """Simulate the CRM of a company with `n_leads` leads from 2023 to 2025.
+    """Simulate the CRM of a company with `n_leads` leads from 2022 to 2025.
 
     Raises
     ------

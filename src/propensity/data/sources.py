@@ -54,7 +54,7 @@ def connect(params: DataParams, *, folder: Path | None = None) -> Backend:
         raise ParamsError(f"data.engine: 'duckdb' is supported, got {params.engine!r}")
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    staging = tempfile.mkdtemp(prefix="propensity-", dir=folder)
+    staging = tempfile.mkdtemp(prefix=".propensity-", dir=folder)
     con = ibis.duckdb.connect(
         temp_directory=staging,
         TimeZone="UTC",
@@ -126,7 +126,7 @@ def _read_delimited(con: Backend, source: RawSource, columns: list[str]) -> Raw:
         tables.append(table.mutate(**{FILE: ibis.literal(file.name), POSITION: table[ROW] + offset}))
         malformed += staged.malformed
         offset += staged.rows
-    return Raw(source, ibis.union(*tables) if len(tables) > 1 else tables[0], tuple(malformed))
+    return Raw(source, _together(con, tables), tuple(malformed))
 
 
 def _read_parquet(con: Backend, source: RawSource, columns: list[str]) -> Raw:
@@ -139,7 +139,7 @@ def _read_parquet(con: Backend, source: RawSource, columns: list[str]) -> Raw:
             tables.append(stage(con, table.select(*columns, **place)))
             offset += pq.read_metadata(file).num_rows
         _check_same_types(tables[0], tables[-1], source.files[0], file)
-    return Raw(source, ibis.union(*tables) if len(tables) > 1 else tables[0])
+    return Raw(source, _together(con, tables))
 
 
 def _read_database(con: Backend, source: RawSource, columns: list[str]) -> Raw:
@@ -149,6 +149,10 @@ def _read_database(con: Backend, source: RawSource, columns: list[str]) -> Raw:
         row = ibis.row_number() + 1
         place = {FILE: ibis.literal(file.name), ROW: row, POSITION: row}
         return Raw(source, stage(con, table.select(*columns, **place)))
+
+
+def _together(con: Backend, tables: Sequence[ir.Table]) -> ir.Table:
+    return define(con, ibis.union(*tables)) if len(tables) > 1 else tables[0]
 
 
 def _check_same_types(first: ir.Table, table: ir.Table, first_file: Path, file: Path) -> None:

@@ -34,14 +34,13 @@ def _local_to_utc(zone: str, local: object) -> object:
 
 
 def text_of(column: ir.Column, missing: Sequence[str] = ()) -> ir.StringColumn:
-    """Return the trimmed text of a column, null where it is empty or one of `missing`.
+    """Return the trimmed text of a column, null where that is empty or one of `missing`.
 
     A whole number is written without a decimal point whatever its type, because the same column is a float
     as soon as one of its values is missing.
     """
-    text = _as_text(column).strip()
-    tokens = sorted({token.strip() for token in missing} - {""})
-    text = text.nullif("")
+    text = _as_text(column).strip().nullif("")
+    tokens = _tokens(missing)
     return ibis.ifelse(text.isin(tokens), ibis.null("string"), text) if tokens else text
 
 
@@ -85,9 +84,14 @@ def moment_of(column: ir.Column, missing: Sequence[str] = (), *, zone: str) -> i
     return _parse_moment(text_of(column, missing), zone)
 
 
+def moment(at: datetime) -> ir.TimestampScalar:
+    """Return an aware datetime as a literal."""
+    return ibis.literal(at.astimezone(DATETIME_UTC), type=UTC)
+
+
 def is_given(column: ir.Column, missing: Sequence[str] = ()) -> ir.BooleanColumn:
     """Return where a column holds anything that does not count as missing."""
-    if column.type().is_string() or _tokens_for_typed(missing):
+    if column.type().is_string() or _tokens(missing):
         return text_of(column, missing).notnull() | _is_nan(column)
     return column.notnull()
 
@@ -115,20 +119,16 @@ def _as_text(column: ir.Column) -> ir.StringColumn:
 
 
 def _unless_missing(value: ir.Column, column: ir.Column, missing: Sequence[str]) -> ir.Column:
-    tokens = _tokens_for_typed(missing)
+    tokens = _tokens(missing)
     if not tokens:
         return value
     return ibis.ifelse(_as_text(column).isin(tokens), ibis.null(value.type()), value)
 
 
-def _tokens_for_typed(missing: Sequence[str]) -> list[str]:
+def _tokens(missing: Sequence[str]) -> list[str]:
+    """Return what means missing beside the empty text, which always does."""
     return sorted({token.strip() for token in missing} - {""})
 
 
 def _is_nan(column: ir.Column) -> ir.BooleanValue:
     return column.isnan() if column.type().is_floating() else ibis.literal(value=False)
-
-
-def moment(at: datetime) -> ir.TimestampScalar:
-    """Return an aware datetime as a literal."""
-    return ibis.literal(at.astimezone(DATETIME_UTC), type=UTC)

@@ -57,4 +57,4 @@ def _meets(leads: ir.Table, rule: DisqualifyRule) -> ir.BooleanValue:
     words = "|".join(re.escape(text.lower()) for text in rule.matches)
     text = leads[rule.column].cast("string").lower()
     outside = r"[^\p{L}\p{M}\p{N}]"  # no letter, no accent on one, no digit
-    return text.re_search(f"(^|{outside})({words})($|{outside})").fill_null(False)
+    return text.re_search(f"(^|{outside})({words})($|{outside})")

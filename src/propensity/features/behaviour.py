@@ -32,7 +32,7 @@ def behaviour_features(visible: ir.Table, plan: Plan) -> list[ir.Table]:
 
 
 def frequent_assets(
-    events: ir.Table, event_types: dict[str, list[str]], *, most: int = 8, least: int = 50
+    events: ir.Table, event_types: dict[str, list[str]], *, most: int = 12, least: int = 50
 ) -> ir.Table:
     """Return the assets worth a count of their own: the `most` frequent of each qualifier.
 

@@ -15,6 +15,9 @@ from propensity.model.estimators import Logistic, Matrix, Vector
 
 # Strength of the ridge penalty on standardised columns, from near none to near the base rate.
 PENALTIES = (1.0, 10.0, 50.0, 200.0, 1000.0, 5000.0)
+# The width that a curve's bends are standardised to. Under one penalty a column of a tenth of the width
+# shrinks a hundred times as much: a curve is nearly straight unless the data speak clearly.
+BEND_WIDTH = 0.1
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def fit_logistic(
 
     A number becomes its own value and a hinge at each inner knot (quantiles of its values), a
     category one column a code, a missing number one column more. Columns are standardised, so the
-    penalty treats features alike whatever their unit.
+    penalty treats features alike whatever their unit, and the hinges to a tenth of the width.
 
     Parameters
     ----------
@@ -58,6 +61,7 @@ def fit_logistic(
     scale = design.std(axis=0)
     scale[scale == 0] = 1.0
     design -= design.mean(axis=0)
+    scale /= np.concatenate([_widths(term) for term in terms])
     design /= scale
     starts = np.cumsum([0, *(block.shape[1] for block in blocks)])[:-1]
     slopes = {int(s): t.sign for s, t in zip(starts, terms, strict=True) if t.sign and len(t.knots) > 1}
@@ -81,7 +85,7 @@ def _fit_signed(
 
 
 def _make_term(
-    x: Vector, encoding: Encoding, j: int, monotone: Mapping[str, int], *, most_inner: int = 5
+    x: Vector, encoding: Encoding, j: int, monotone: Mapping[str, int], *, most_inner: int = 3
 ) -> _Term:
     feature = encoding.features[j]
     if feature.kind == "category":
@@ -107,6 +111,14 @@ def _columns(x: Vector, term: _Term) -> Matrix:
     clipped = np.clip(np.where(known, x, term.knots[0]), term.knots[0], term.knots[-1])
     hinges = [np.maximum(0.0, clipped - knot) for knot in term.knots[:-1]]
     return np.asarray(np.column_stack([*hinges, ~known]), dtype=np.float64)
+
+
+def _widths(term: _Term) -> Vector:
+    """Return the standard deviation that each of a feature's columns is brought to."""
+    if term.category:
+        return np.ones(len(term.knots))
+    bends = len(term.knots) - 2
+    return np.array([1.0] * min(len(term.knots) - 1, 1) + [BEND_WIDTH] * max(bends, 0) + [1.0])
 
 
 def _collect(

@@ -62,7 +62,7 @@ def add_facts(cards: pd.DataFrame, leads: pd.DataFrame, plan: Plan) -> pd.DataFr
         [{"label": _label(name), "value": _text(value)} for name, value in row.items() if pd.notna(value)]
         for row in known.to_dict(orient="records")
     ]
-    return cards.assign(facts=facts)
+    return cards.assign(facts=pd.Series(facts, index=cards.index, dtype="object"))
 
 
 def _label(name: Any) -> str:
