@@ -147,6 +147,7 @@ def test_the_review_is_one_file_that_asks_for_nothing(ws):
     assert "Content-Security-Policy" in html
 
 
+@pytest.mark.filterwarnings("ignore")  # mlflow and SQLAlchemy warn about each other
 def test_mlflow_holds_the_run_with_its_artefacts_and_hashes(ws):
     import mlflow
 
@@ -154,7 +155,7 @@ def test_mlflow_holds_the_run_with_its_artefacts_and_hashes(ws):
     experiment = client.get_experiment_by_name("propensity")
     (run,) = client.search_runs([experiment.experiment_id])
     assert run.data.metrics["test.auc"] > 0.5
-    assert run.data.params["snapshots.horizon_days"] == "90"
+    assert float(run.data.params["snapshots.horizon_days"]) == 90
     assert run.data.tags["data.sha256.data/raw/leads.csv"] == sha256(ws.folder / "data/raw/leads.csv")
     assert {a.path for a in client.list_artifacts(run.info.run_id)} == {
         "bundle",
@@ -282,6 +283,7 @@ def test_each_lead_may_have_its_own_moment(raw, predictor):
         predictor.score(leads.iloc[[0]], events, as_of=moments)
 
 
+@pytest.mark.filterwarnings("ignore")  # shap and matplotlib warn about each other
 def test_the_explanation_sums_to_the_score_for_shap(raw, predictor):
     leads, events = only(raw, raw["scores"]["lead_id"].head(4))
     explanation = predictor.explain(leads, events, as_of="2025-12-31")
@@ -320,7 +322,7 @@ def test_scoring_from_the_raw_tables_equals_the_run(copy, raw):
 
 def test_scoring_a_file_scores_every_lead_in_it(copy, ws):
     leads = pd.read_csv(ws.folder / "data/raw/leads.csv", dtype=str, on_bad_lines="skip").head(30)
-    leads = leads[leads["created_at"].str.startswith("2023")]
+    leads = leads[leads["created_at"] < "2025"]
     leads.to_csv(copy.folder / "some.csv", index=False)
     score_raw(copy, leads="some.csv", events=None, as_of="2025-12-31T00:00:00Z")
     assert len(pd.read_parquet(copy.scores)) == leads["lead_id"].nunique()

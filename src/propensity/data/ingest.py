@@ -127,6 +127,7 @@ def ingest(
     if types is not None:
         specs["leads"] = optional_order(specs["leads"], columns)
         types = only_attributes(types)
+    _check_all(specs, sources)
     names = list(types) if types is not None else attribute_names(columns, data)
     check_attribute_names(names, where=sources["leads"].where)
     untyped = with_attributes(specs["leads"], dict.fromkeys(names, "text"))
@@ -172,13 +173,17 @@ def _find_all(specs: Iterable[str], data: DataParams, workspace: Path) -> dict[s
     return sources
 
 
+def _check_all(specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource]) -> None:
+    for name, spec in specs.items():
+        source = sources[name]
+        check_columns(spec, source.columns, where=source.where, delimiter=source.delimiter)
+
+
 def _read_all(
     con: Backend, specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource]
 ) -> dict[str, Raw]:
     """Read each raw table once, with the columns of all canonical tables that come from it."""
-    for name, spec in specs.items():
-        source = sources[name]
-        check_columns(spec, source.columns, where=source.where, delimiter=source.delimiter)
+    _check_all(specs, sources)
     raws: dict[RawSource, Raw] = {}
     for name in specs:
         source = sources[name]
