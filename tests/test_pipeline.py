@@ -255,7 +255,7 @@ def test_an_unseen_category_is_scored_and_counted_in_the_log(raw, predictor, cap
     leads, events = only(raw, raw["scores"]["lead_id"].head(3))
     found = predictor.score(leads.assign(industry="asteroid mining"), events, as_of="2025-12-31")
     assert found["probability"].between(0, 1).all()
-    assert "industry: 3 of 3 rows have a value not seen in training" in caplog.text
+    assert "industry: 3 of 3 rows have a value that training did not know" in caplog.text
 
 
 def test_a_lead_created_after_the_moment_of_scoring_is_refused(raw, predictor):

@@ -238,7 +238,7 @@ class DisqualifyRule(Section):
 
     reason: str
     column: str
-    matches: list[str] = Field(min_length=1)
+    matches: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
 
 
 class TrackingParams(Section):

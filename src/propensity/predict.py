@@ -197,7 +197,7 @@ def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFra
         As `Predictor.score`.
     """
     for name, n in count_unseen(table, bundle.encoding).items():
-        logger.warning("%s: %d of %d rows have a value not seen in training", name, n, len(table))
+        logger.warning("%s: %d of %d rows have a value that training did not know", name, n, len(table))
     value = trained_with(bundle).cutoffs.value
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     chunks = [_score_chunk(bundle, value, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]

@@ -393,6 +393,7 @@ def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: st
         con=con,
         types=needed_types(made),
         tables={"events"} if leads else {"events", "outcomes"},
+        others="ignore" if leads else "refuse",
     )
     moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
     scored = score_tables(ws, con, canonical, as_of=moment, everyone=leads is not None)

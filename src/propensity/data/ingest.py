@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import ibis
 import ibis.expr.types as ir
@@ -92,6 +94,7 @@ def ingest(
     now: datetime,
     types: Mapping[str, AttributeType] | None = None,
     tables: Collection[str] | None = None,
+    others: Literal["refuse", "ignore"] = "refuse",
     con: Backend | None = None,
 ) -> Canonical:
     """Read the raw tables of `data` into canonical tables; nothing is written to the workspace.
@@ -107,6 +110,9 @@ def ingest(
         ignored and ``order_by`` is optional. None: all columns, with the types found in them.
     tables
         The tables to read beside leads; None: all that are configured.
+    others
+        What becomes of rows of leads that the leads table does not hold: bad rows, or, when leads are a
+        part that is handed in to be scored, no concern of this call.
     con
         From `connect`; the tables are valid as long as it is.
 
@@ -135,7 +141,8 @@ def ingest(
     if types is None:
         types = find_types(con, raws["leads"].table, names, missing=specs["leads"].missing)
     specs["leads"] = with_attributes(specs["leads"], types)
-    accepted = _accept_all(con, specs, raws, now=now, limit=data.max_quarantined)
+    judge_rows = partial(_accept, con, now=now, limit=data.max_quarantined, others=others)
+    accepted = _accept_all(judge_rows, specs, raws)
     quarantine = join_quarantines([part.quarantine for part in accepted.values()])
     return Canonical(
         tables={name: part.table for name, part in accepted.items()} | _unsettled(con, accepted),
@@ -194,24 +201,36 @@ def _read_all(
 
 
 def _accept_all(
-    con: Backend, specs: Mapping[str, TableSpec], raws: Mapping[str, Raw], *, now: datetime, limit: float
+    judge_rows: Callable[[TableSpec, Raw, ir.Table | None], _Accepted],
+    specs: Mapping[str, TableSpec],
+    raws: Mapping[str, Raw],
 ) -> dict[str, _Accepted]:
     accepted: dict[str, _Accepted] = {}
     for name, spec in specs.items():
         leads = accepted["leads"].table if spec.of_leads else None
-        accepted[name] = _accept(con, spec, raws[name], leads, now=now, limit=limit)
+        accepted[name] = judge_rows(spec, raws[name], leads)
     return accepted
 
 
 def _accept(
-    con: Backend, spec: TableSpec, raw: Raw, leads: ir.Table | None, *, now: datetime, limit: float
+    con: Backend,
+    spec: TableSpec,
+    raw: Raw,
+    leads: ir.Table | None,
+    *,
+    now: datetime,
+    limit: float,
+    others: Literal["refuse", "ignore"],
 ) -> _Accepted:
     """Judge one table's rows, refuse the table if too much of it is bad, and check what is left."""
     # Imported here because pandera takes a second to import, which scoring, through this module, is spared.
     from propensity.data.schemas import check_schema
 
     rules = row_rules(spec)
-    table = with_leads(read_columns(raw.table, spec, now=moment(now)), spec, leads)
+    table = read_columns(raw.table, spec, now=moment(now))
+    if others == "ignore" and leads is not None:
+        table = table.semi_join(leads, "lead_id")
+    table = with_leads(table, spec, leads)
     judged = stage(con, judge(table, rules))
     repeats = stage(con, repeated_rows(finish(judged, spec, keep=(POSITION, BAD)), spec))
     judged = define(con, with_repeats(judged, repeats, len(rules)))

@@ -100,7 +100,7 @@ def check_counts(
     for name, given in tally.given.items():
         if given and tally.broken.get(("type", name), 0) == given:
             raise InputError(_unreadable_moments(con, name, given, spec, judged, raw))
-    share = tally.quarantined / tally.read
+    share = tally.quarantined / max(tally.read, 1)
     if share > limit or (spec.name == "leads" and tally.accepted == 0):
         raise QuarantineError(
             f"{spec.name}: {tally.quarantined:,} of {tally.read:,} rows of {raw.source.where} are refused "

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from propensity.errors import ParamsError
 from propensity.model.encoding import Encoding
-from propensity.model.estimators import Matrix, Vector
+from propensity.model.estimators import Matrix, Vector, threads_for
 
 MOST_ROUNDS = 2000
 PATIENCE = 150
@@ -76,7 +76,7 @@ def boosting_settings(
         "bagging_freq": 1,
         "max_cat_to_onehot": 64,
         "seed": seed,
-        "num_threads": threads,
+        "num_threads": threads_for(n_rows, threads),
         "deterministic": True,
         "force_row_wise": True,
         "verbosity": -1,

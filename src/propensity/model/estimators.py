@@ -20,6 +20,13 @@ Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
 
 
+# Under so many rows one thread is as quick, and on a machine that is busy with other work many times
+# quicker: LightGBM's threads wait for each other by spinning. A row's contributions cost as much as
+# about so many plain predictions.
+ROWS_FOR_THREADS = 100_000
+EXPLAINING = 70
+
+
 class Estimator(Protocol):
     """What a candidate must offer."""
 
@@ -97,11 +104,13 @@ class Boosted:
 
     def margin(self, matrix: Matrix) -> Vector:
         """Return the raw prediction of each row."""
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=self.threads))
+        threads = threads_for(len(matrix), self.threads)
+        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=threads))
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's SHAP value, shape (n_rows, n_features)."""
-        return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=self.threads))[:, :-1]
+        threads = threads_for(EXPLAINING * len(matrix), self.threads)
+        return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=threads))[:, :-1]
 
 
 @dataclass(frozen=True)
@@ -145,6 +154,11 @@ def add_columns(terms: Matrix, base: float) -> Vector:
 def probability_of(log_odds: Vector) -> Vector:
     """Return the probability of log-odds."""
     return np.asarray(expit(log_odds))
+
+
+def threads_for(n_rows: int, threads: int) -> int:
+    """Return how many threads LightGBM should use: `threads`, or for 0 what suits `n_rows`."""
+    return 1 if threads == 0 and n_rows < ROWS_FOR_THREADS else threads
 
 
 def make_boosted(model_text: str, n_features: int, *, threads: int = 0) -> Boosted:
