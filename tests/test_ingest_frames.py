@@ -60,7 +60,7 @@ class TestFrames:
     def tables(self, **changed: Any) -> dict[str, list[tuple[Any, ...]]]:
         frames = {"leads": self.leads(), "events": self.events()} | changed
         made = canonical_frames(**frames, params=self.GIVEN, con=engine(), types=self.TYPES, now=NOW)
-        return {n: [tuple(r.values()) for r in engine().to_pyarrow(t).to_pylist()] for n, t in made.items()}
+        return {n: [tuple(r.values()) for r in t.to_pylist()] for n, t in made.items()}
 
     def test_raw_names(self) -> None:
         tables = self.tables()
@@ -109,7 +109,7 @@ class TestFrames:
             leads = canonical_frames(
                 pd.DataFrame(frame), None, flat, engine(), types={"size": "number"}, now=NOW
             )["leads"]
-            assert engine().to_pyarrow(leads["lead_id"]).to_pylist() == [expected]
+            assert leads["lead_id"].to_pylist() == [expected]
 
     def test_an_empty_frame(self) -> None:
         assert self.tables(leads=self.leads().head(0), events=None)["leads"] == []

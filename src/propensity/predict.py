@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 
 from propensity.cohort.snapshots import make_spine
-from propensity.data.fetch import fetch
+from propensity.data.fetch import CompiledQuery
 from propensity.data.frames import canonical_frames
 from propensity.data.sources import connect
 from propensity.data.tables import AttributeType
@@ -53,6 +54,19 @@ class Predictor:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
         self.params = trained_with(bundle)
+        self._types = needed_types(bundle)
+        self._query = CompiledQuery(
+            lambda given: build_features(
+                given["spine"],
+                given["leads"],
+                bundle.plan,
+                events=given.get("events"),
+                outcomes=given.get("outcomes"),
+            ).order_by("snapshot")
+        )
+        self._rules = CompiledQuery(lambda given: disqualified_leads(given["leads"], self.params.disqualify))
+        self._con: Any = None
+        self._lock = threading.Lock()  # a connection serves one call at a time
 
     @classmethod
     def load(cls, path: str | Path, *, threads: int = 0) -> Predictor:
@@ -147,25 +161,16 @@ class Predictor:
             )
         if plan.has_account and outcomes is None:
             raise InputError("this model reads how colleagues' leads ended; pass outcomes as a frame")
-        types = needed_types(self.bundle)
-        con = connect(self.params.data)
-        try:
+        with self._lock:
+            con = self._con = self._con or connect(self.params.data)
             tables = canonical_frames(
-                frame, events, self.params, con, outcomes=outcomes, types=types, now=now
+                frame, events, self.params, con, outcomes=outcomes, types=self._types, now=now
             )
-            passed = fetch(con, tables["leads"].order_by("row"))
+            passed = tables["leads"].to_pandas().sort_values("row", ignore_index=True)
             spine = make_spine(passed, self._moments(as_of, now, len(passed)))
-            table = build_features(
-                spine,
-                tables["leads"],
-                plan,
-                events=tables.get("events"),
-                outcomes=tables.get("outcomes"),
-            )
-            disqualified = disqualified_leads(tables["leads"], self.params.disqualify)
-            return fetch(con, table.order_by("snapshot")), fetch(con, disqualified)
-        finally:
-            con.disconnect()
+            table = self._query.fetch(con, {"spine": spine, **tables})
+            disqualified = self._rules.fetch(con, {"leads": tables["leads"]})
+        return table, disqualified
 
     def _moments(self, as_of: Any, now: datetime, n: int) -> Any:
         """Return the moment of each lead's snapshot, in UTC; null in a table that has no time."""

@@ -169,7 +169,7 @@ def scoring_snapshots(leads: ir.Table, outcomes: ir.Table | None, *, as_of: date
     return _numbered(taken.filter(still_open))
 
 
-def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> ir.Table:
+def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> pa.Table:
     """Make one snapshot a lead at a given moment each, for leads that are handed in to be scored.
 
     Parameters
@@ -181,7 +181,7 @@ def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> ir.Table:
 
     Returns
     -------
-    ibis table
+    pyarrow table
         ``snapshot`` (the row's place), ``lead_id, account_id, created_at, as_of``.
 
     Raises
@@ -196,9 +196,7 @@ def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> ir.Table:
             f"{some(leads.loc[early, 'lead_id'].tolist())}; score them at a later moment"
         )
     spine = leads[["lead_id", "account_id", "created_at"]].assign(snapshot=range(len(leads)), as_of=as_of)
-    return ibis.memtable(
-        pa.Table.from_pandas(spine[list(_SPINE)], schema=pa.schema(_SPINE), preserve_index=False)
-    )
+    return pa.Table.from_pandas(spine[list(_SPINE)], schema=pa.schema(_SPINE), preserve_index=False)
 
 
 _SPINE = {

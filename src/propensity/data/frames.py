@@ -58,7 +58,7 @@ def canonical_frames(
     types: Mapping[str, AttributeType],
     now: datetime,
     outcomes: pd.DataFrame | None = None,
-) -> dict[str, ir.Table]:
+) -> dict[str, pa.Table]:
     """Return canonical leads, and events and outcomes where they are passed.
 
     Parameters
@@ -85,7 +85,7 @@ def canonical_frames(
         for name, frame in (("events", events), ("outcomes", outcomes)):
             if frame is not None and name in specs:
                 tables[name] = _accept(con, frame, _resolved(specs[name], frame), now)
-    return {name: ibis.memtable(table) for name, table in tables.items()}
+    return tables
 
 
 def _accept(con: Backend, frame: pd.DataFrame, spec: TableSpec, now: datetime) -> pa.Table:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, TypedDict
+from unicodedata import east_asian_width
 
 from markupsafe import Markup
 
@@ -118,7 +120,7 @@ def draw_cutoff_curve(figure: Figure) -> Markup:
     """
     scores = [r["score"] for r in [*figure["rows"], *figure["marks"]]]
     ticks = compute_ticks(min(scores, default=0.0), max(scores, default=100.0))
-    x, y = Scale(ticks[0], ticks[-1], LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP + 40)
+    x, y = Scale(ticks[0], ticks[-1], LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP + 52)
     across = Axis(x, ticks, _plain, "score of the cut-off")
     parts = _frame(across, Axis(y, compute_ticks(0.0, 1.0), _percent, ""))
     for series in ("precision", "recall", "share"):
@@ -275,4 +277,9 @@ def _percent(value: float) -> str:
 
 
 def _clip(text: str, limit: int) -> str:
-    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+    """Return `text` cut to the width of `limit` letters; a wide letter, such as a Chinese one, takes two."""
+    widths = [2 if east_asian_width(letter) in "WF" else 1 for letter in text]
+    if sum(widths) <= limit:
+        return text
+    fitting = sum(width < limit for width in accumulate(widths))
+    return text[:fitting].rstrip() + "…"

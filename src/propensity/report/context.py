@@ -23,7 +23,19 @@ from propensity.report.figures import (
     score_figure,
 )
 from propensity.report.notices import gather_notices, has_moved, tell_level
-from propensity.report.numbers import Format, Row, count, day, finite, period, share, text, trim, words
+from propensity.report.numbers import (
+    Format,
+    Row,
+    capital,
+    count,
+    day,
+    finite,
+    period,
+    share,
+    text,
+    trim,
+    words,
+)
 from propensity.report.tables import (
     METRICS,
     Table,
@@ -42,7 +54,7 @@ SECTIONS = (
     "split", "horizon_days", "model", "test", "calibrate", "baselines", "by_age", "by_channel", "reliability",
     "gains", "cutoff_curve", "cutoffs", "drivers", "qualifiers", "counts", "audit",
 )  # fmt: skip
-SCORE_COLUMNS = ("lead_id", "as_of", "probability", "score", "tier")
+SCORE_COLUMNS = ("lead_id", "as_of", "probability", "score", "tier", "model_version")
 CARD_COLUMNS = (*SCORE_COLUMNS, "base_points", "expected_value", "reasons", "why_shown", "facts")
 TILES = ("auc", "lift_at_10", "log_loss", "ece")
 KINDS = {"time": "later test period", "order": "later test part", "random": "test part drawn at random"}
@@ -68,12 +80,13 @@ def build_context(
     Raises
     ------
     InputError
-        A section of `metrics` or a column is missing, counts that should add up do not, or a card's
-        points do not add up to its score.
+        A section of `metrics` or a column is missing, counts that should add up do not, a card's
+        points do not add up to its score, or metrics, scores and bundle are not of one model.
     """
     _check_present("reports/metrics.json", SECTIONS, metrics)
     _check_present("the scores", SCORE_COLUMNS, scores.columns)
     _check_present("the lead cards", CARD_COLUMNS, cards.columns)
+    _check_one_model(metrics, scores, manifest)
     return {
         "heading": _heading(metrics, scores, manifest),
         "notices": gather_notices(metrics, scores),
@@ -83,7 +96,9 @@ def build_context(
         "figures": {
             "reliability": reliability_figure(metrics["reliability"]),
             "gains": gains_figure(metrics["gains"]),
-            "cutoff_curve": cutoff_figure(metrics["cutoff_curve"], metrics["cutoffs"]),
+            "cutoff_curve": cutoff_figure(
+                metrics["cutoff_curve"], metrics["cutoffs"], n=metrics["calibrate"]["n"]
+            ),
             "qualifiers": family_figure(metrics["qualifiers"]),
             "drivers": driver_figure(metrics["drivers"]),
             "histogram": score_figure(scores, metrics["cutoffs"]),
@@ -100,6 +115,17 @@ def _check_present(where: str, expected: Iterable[str], found: Iterable[Any]) ->
         raise InputError(
             f"the review needs {some(missing)} in {where}, which has {some(present, 30)}; run the stages "
             "evaluate and score again"
+        )
+
+
+def _check_one_model(metrics: Row, scores: pd.DataFrame, manifest: Row) -> None:
+    model = manifest["model_version"]
+    measured = metrics.get("model_version", model)
+    others = sorted({*scores["model_version"].dropna().unique(), measured} - {model})
+    if others:
+        raise InputError(
+            f"the bundle holds model {model}, but the metrics or the scores come from {some(others)}; run the "
+            "stages evaluate and score again"
         )
 
 
@@ -164,7 +190,7 @@ def _tile(metric: tuple[str, str, str, Format], test: Row, others: dict[str, Row
         "title": name,
         "text": cell["text"],
         "interval": cell["note"],
-        "note": note,
+        "note": capital(note),
         "others": ", ".join(baselines),
     }
 

@@ -93,8 +93,8 @@ def _check_snapshots(cohort: Row, kept: int, dropped: Row) -> None:
     used = kept + cohort["immature"] + sum(dropped.values())
     if used != cohort["snapshots"]:
         raise InputError(
-            f"counts.cohort in reports/metrics.json has {cohort['snapshots']:,} snapshots, but the parts, what "
-            f"was left out of them and what is not final make {used:,}; run all stages again"
+            f"counts.cohort in reports/metrics.json has {cohort['snapshots']:,} snapshots, but the parts, "
+            f"what was left out of them and what is not final make {used:,}; run all stages again"
         )
 
 

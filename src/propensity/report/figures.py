@@ -9,10 +9,22 @@ import pandas as pd
 
 from propensity.report.charts import Figure
 from propensity.report.counts import TIERS
-from propensity.report.numbers import Row, count, decimal, finite, interval, percent, points, share, text, times
+from propensity.report.numbers import (
+    Row,
+    capital,
+    count,
+    decimal,
+    finite,
+    interval,
+    percent,
+    points,
+    share,
+    text,
+    times,
+)
 from propensity.report.tables import MOST_ROWS, Table, complete, make_cell, make_table, tell_cut, thin
 
-CURVE_POINTS, MOST_BARS, MOST_DRIVERS, BAND = 200, 15, 100, 5
+CURVE_POINTS, MOST_BARS, MOST_DRIVERS, BAND, FEWEST_ABOVE = 200, 15, 100, 5, 20
 CONTACTED = (0.05, 0.1, 0.2, 0.3, 0.5)
 FAMILIES = {
     "demographic": "The person (demographic)",
@@ -101,14 +113,16 @@ def _gains_table(caption: str, rows: list[Row]) -> Table:
     return make_table(caption, ["Leads contacted", "Wins reached", "Lift"], cells)
 
 
-def cutoff_figure(curve: list[Row], cutoffs: Row) -> dict[str, Any]:
+def cutoff_figure(curve: list[Row], cutoffs: Row, *, n: int) -> dict[str, Any]:
     """Return precision, recall and share of leads by the score of the cut-off.
 
     Scores are held within 0 and 100, so several rows may have the same: the one with the most leads
-    is what a cut-off there would give.
+    is what a cut-off there would give. Nothing is told of cut-offs with a handful of the `n` snapshots
+    above them.
     """
     keys = ("precision", "recall", "share")
-    most = {float(r["score"]): r for r in sorted(complete(curve, ("score", "share")), key=lambda r: r["share"])}
+    told = [r for r in complete(curve, ("score", "share")) if r["share"] * n >= FEWEST_ABOVE]
+    most = {float(r["score"]): r for r in sorted(told, key=lambda r: float(r["share"]))}
     known = [most[score] for score in sorted(most)]
     rows = [{"score": r["score"], **{k: finite(r[k]) for k in keys}} for r in thin(known, CURVE_POINTS)]
     shown = thin(known, MOST_ROWS)
@@ -121,9 +135,9 @@ def cutoff_figure(curve: list[Row], cutoffs: Row) -> dict[str, Any]:
         for r in shown
     ]
     marks = _cutoff_marks(cutoffs)
-    desc = "Precision, recall and share of leads for every possible cut-off, on the calibration part."
+    desc = "Precision, recall and share of leads by the score of the cut-off, on the calibration part."
     desc = " ".join([desc, *(f"{m['text']}." for m in marks)])
-    caption = "What each cut-off would give, calibration part"
+    caption = f"What each cut-off with {FEWEST_ABOVE} or more snapshots above it would give, calibration part"
     caption = tell_cut(caption, len(shown), len(known), "evenly spaced")
     columns = ["Score from", "Probability from", "Share won", "Wins kept", "Leads"]
     table = make_table(caption, columns, cells)
@@ -137,13 +151,15 @@ def _cutoff_marks(cutoffs: Row) -> list[dict[str, Any]]:
 
 def family_figure(qualifiers: list[Row]) -> dict[str, Any]:
     """Return the mean points of each family of evidence, the largest first."""
-    named = [{**r, "label": FAMILIES.get(r["qualifier"]) or text(r["qualifier"])} for r in qualifiers]
+    named: list[Row] = [
+        {**r, "label": FAMILIES.get(r["qualifier"]) or text(r["qualifier"])} for r in qualifiers
+    ]
     return _bar_figure("qualifiers", "Points by family of evidence", named, family=False)
 
 
 def driver_figure(drivers: list[Row]) -> dict[str, Any]:
     """Return the mean points of the strongest features, the largest first."""
-    named = [{**r, "label": text(r["label"])} for r in drivers]
+    named: list[Row] = [{**r, "label": capital(text(r["label"]))} for r in drivers]
     return _bar_figure("drivers", "Points by feature", named, family=True)
 
 
@@ -168,9 +184,7 @@ def _bar_figure(name: str, title: str, named: list[Row], *, family: bool) -> dic
     if rows:
         desc += f" The largest: {rows[0]['label']}, {rows[0]['text']}."
     table = make_table(caption, columns, cells, numeric=len(columns) - 1)
-    return make_figure(
-        name, tell_cut(title, len(rows), len(ordered), "the largest"), desc, rows, table=table
-    )
+    return make_figure(name, tell_cut(title, len(rows), len(ordered), "the largest"), desc, rows, table=table)
 
 
 def score_figure(scores: pd.DataFrame, cutoffs: Row) -> dict[str, Any]:

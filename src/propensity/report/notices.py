@@ -8,7 +8,19 @@ import numpy as np
 import pandas as pd
 
 from propensity.report.counts import TIERS
-from propensity.report.numbers import Row, count, decimal, finite, interval, loss, ranking, ratio, share, text, words
+from propensity.report.numbers import (
+    Row,
+    count,
+    decimal,
+    finite,
+    interval,
+    loss,
+    ranking,
+    ratio,
+    share,
+    text,
+    words,
+)
 
 LEVEL = (0.9, 1.1)
 NARROWEST_SPREAD = 1.0
@@ -46,8 +58,8 @@ def _moved(recentred: Row | None) -> list[Notice]:
         return []
     too = "low" if recentred["as_scored"]["expected_over_observed"] < 1 else "high"
     told = (
-        f"Among the newest {count(recentred['n'])} test snapshots, {tell_level(recentred)}: the probabilities "
-        f"are too {too} for today. The order of the leads is not touched by this."
+        f"Among the newest {count(recentred['n'])} test snapshots, {tell_level(recentred)}: the "
+        f"probabilities are too {too} for today. The order of the leads is not touched by this."
     )
     return [{"title": "The base rate has moved", "text": told}]
 

@@ -1,4 +1,4 @@
-"""How the page writes numbers, shares, intervals, dates and names; a figure that is not there is never zero."""
+"""How the page writes numbers, shares, intervals, dates and names; what is not known is never zero."""
 
 from __future__ import annotations
 
@@ -111,11 +111,15 @@ def text(value: Any) -> str:
 
 
 def words(name: str) -> str:
-    """Return a name such as ``label_overlaps`` as words."""
+    """Return a name as words."""
     return name.replace("_", " ")
 
 
+def capital(sentence: str) -> str:
+    """Return a text with its first letter a capital."""
+    return sentence[:1].upper() + sentence[1:]
+
+
 def title(name: str) -> str:
-    """Return a name as words, the first letter a capital."""
-    spaced = words(name)
-    return spaced[:1].upper() + spaced[1:]
+    """Return a name such as ``label_overlaps`` as words, the first letter a capital."""
+    return capital(words(name))

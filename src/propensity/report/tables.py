@@ -35,12 +35,12 @@ METRICS: tuple[tuple[str, str, str, Format], ...] = (
     ("auc", "Ranking (AUC)", "how often a won lead is put above one not won; 0.5 is chance, 1 is perfect",
      ranking),
     ("average_precision", "Average precision", "higher is better; chance is the share won", ranking),
-    ("lift_at_10", "Lift in the best tenth", "share won among the best tenth of leads over the share won of all",
+    ("lift_at_10", "Lift in the best tenth", "share won in the best tenth of leads over the share won of all",
      times),
-    ("log_loss", "Log-loss", "how far the probabilities are from what happened; lower is better, 0 is perfect",
+    ("log_loss", "Log-loss", "how far the probabilities are off; lower is better, 0 is perfect",
      loss),
-    ("brier", "Brier score", "mean squared distance from what happened; lower is better, 0 is perfect", loss),
-    ("ece", "Calibration error (ECE)", "mean distance of the share won from the predicted; 0 is perfect", loss),
+    ("brier", "Brier score", "mean squared error of the probabilities; lower is better, 0 is perfect", loss),
+    ("ece", "Calibration error (ECE)", "mean gap from predicted to seen share won; 0 is perfect", loss),
 )  # fmt: skip
 
 
@@ -90,10 +90,9 @@ def measure_table(caption: str, test: Row, others: dict[str, Row]) -> Table:
 def recentring_table(recentred: Row) -> Table:
     """Return the probabilities as scored beside those that follow the newest outcomes."""
     both = (recentred["as_scored"], recentred["recentred"])
-    expected = make_cell("Wins expected for each win seen", "1 is right; more is too hopeful")
+    expected = make_cell("Wins expected per win seen", "1 is right, more too hopeful")
     rows = [[expected, *(make_cell(ratio(m["expected_over_observed"])) for m in both)]]
-    shown = ("log_loss", "brier", "ece")
-    for key, name, _, show in (m for m in METRICS if m[0] in shown):
+    for key, name, _, show in (m for m in METRICS if m[0] in ("log_loss", "ece")):
         rows.append([make_cell(name), *(make_metric(m, key, show) for m in both)])
     caption = f"As scored and re-centred, {count(recentred['n'])} test snapshots"
     return make_table(caption, ["", "As scored", "Re-centred"], rows)
@@ -104,8 +103,8 @@ def cutoff_table(cutoffs: Row) -> Table:
     both = [cutoffs[t] for t in ("mql", "sql")]
     rows = [
         [make_cell("Rule"), *(make_cell(_tell_policy(c)) for c in both)],
-        [make_cell("Score from"), *(make_cell(decimal(c["score"], 1)) for c in both)],
-        [make_cell("Probability from"), *(make_cell(share(c["probability"])) for c in both)],
+        [make_cell("Score from", "probability from"),
+         *(make_cell(decimal(c["score"], 1), share(c["probability"])) for c in both)],
         [make_cell("Share won above it", "precision"), *(make_metric(c, "precision", share) for c in both)],
         [make_cell("Wins above it", "recall"), *(make_metric(c, "recall", share) for c in both)],
         [make_cell("Snapshots above it", "of all"),
@@ -120,8 +119,8 @@ def cutoff_table(cutoffs: Row) -> Table:
 def _tell_policy(cutoff: Row) -> str:
     target = percent(cutoff["target"])
     told = {
-        "precision": f"at least {target} of the leads above it are won",
-        "recall": f"at least {target} of the wins are above it",
+        "precision": f"at least {target} won above it",
+        "recall": f"at least {target} of wins above it",
     }
     sure = "" if cutoff["confidence"] is None else f", with {percent(cutoff['confidence'])} confidence"
     return told.get(cutoff["policy"], f"{text(cutoff['policy'])}, target {target}") + sure
