@@ -310,7 +310,7 @@ def evaluate(ws: Workspace) -> str:
         "cohort": read_json(ws.interim / "cohort.json"),
     }
     write_json(metrics, ws.reports / "metrics.json")
-    return _headline(metrics)
+    return f"{_headline(metrics)}; {_shown(ws.reports / 'metrics.json')}"
 
 
 def score(ws: Workspace) -> str:

@@ -135,7 +135,7 @@ def draw_histogram(figure: Figure) -> Markup:
     Rows hold `low`, `high` (scores), `n` and `text`; marks hold `score` and `text`.
     """
     rows = figure["rows"]
-    counts = compute_ticks(0.0, max((r["n"] for r in rows), default=1))
+    counts = [t for t in compute_ticks(0.0, max((r["n"] for r in rows), default=1)) if t == int(t)]
     x, y = Scale(0.0, 100.0, LEFT, RIGHT), Scale(counts[0], counts[-1], BOTTOM, TOP + 30)
     parts = _frame(Axis(x, compute_ticks(0.0, 100.0), _plain, "score"), Axis(y, counts, _plain, ""))
     for r in rows:
@@ -154,7 +154,7 @@ def draw_bars(figure: Figure) -> Markup:
     parts: list[Markup] = []
     for i, r in enumerate(figure["rows"]):
         top, end = i * 38.0, x.at(r["value"])
-        parts.append(_text("label", 1, top + 14, _clip(r["label"], 58)))
+        parts.append(_text("label", 1, top + 14, _clip(r["label"], 54)))
         parts.append(_rect("bar", 1, top + 19, max(end - 1, 0.5), 11, f"{r['label']}: {r['text']}"))
         parts.append(_text("value", end + 6, top + 29, r["text"]))
     return _svg(figure, max(len(figure["rows"]) * 38.0, 20.0), parts)
@@ -272,13 +272,20 @@ def _plain(value: float) -> str:
     return f"{value:,.10g}"
 
 
+def _width(letter: str) -> float:
+    """Return about how wide a letter is, in small letters; a Chinese one takes two."""
+    if east_asian_width(letter) in "WF":
+        return 2.0
+    return 1.5 if letter.isupper() or letter in "mw@%" else 1.0
+
+
 def _percent(value: float) -> str:
     return f"{round(value * 100, 8):g}%"
 
 
 def _clip(text: str, limit: int) -> str:
-    """Return `text` cut to the width of `limit` letters; a wide letter, such as a Chinese one, takes two."""
-    widths = [2 if east_asian_width(letter) in "WF" else 1 for letter in text]
+    """Return `text` cut to the width of about `limit` small letters."""
+    widths = [_width(letter) for letter in text]
     if sum(widths) <= limit:
         return text
     fitting = sum(width < limit for width in accumulate(widths))

@@ -12,7 +12,14 @@ import pandas as pd
 
 from propensity.errors import InputError, some
 from propensity.report.cards import describe_cards
-from propensity.report.counts import cohort_table, ingest_table, quarantine_table, split_table, tier_table
+from propensity.report.counts import (
+    TIERS,
+    cohort_table,
+    ingest_table,
+    quarantine_table,
+    split_table,
+    tier_table,
+)
 from propensity.report.figures import (
     contact_table,
     cutoff_figure,
@@ -104,6 +111,11 @@ def build_context(
             "histogram": score_figure(scores, metrics["cutoffs"]),
         },
         "tables": _tables(metrics),
+        "cutoff_notes": [
+            f"{TIERS[tier]}: {text(metrics['cutoffs'][tier]['note'])}"
+            for tier in ("mql", "sql")
+            if metrics["cutoffs"][tier]["note"]
+        ],
         "cards": describe_cards(cards),
     }
 
@@ -124,8 +136,8 @@ def _check_one_model(metrics: Row, scores: pd.DataFrame, manifest: Row) -> None:
     others = sorted({*scores["model_version"].dropna().unique(), measured} - {model})
     if others:
         raise InputError(
-            f"the bundle holds model {model}, but the metrics or the scores come from {some(others)}; run the "
-            "stages evaluate and score again"
+            f"the bundle holds model {model}, but the metrics or the scores come from {some(others)}; run "
+            "the stages evaluate and score again"
         )
 
 

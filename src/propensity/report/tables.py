@@ -111,8 +111,6 @@ def cutoff_table(cutoffs: Row) -> Table:
          *(make_cell(count(c["n"]), share(c["share"])) for c in both)],
         [make_cell("Supported by the data"), *(make_cell("yes" if c["supported"] else "no") for c in both)],
     ]  # fmt: skip
-    if any(c["note"] for c in both):
-        rows.append([make_cell("Note"), *(make_cell(text(c["note"] or "none")) for c in both)])
     return make_table("The two cut-offs, calibration part", ["", "MQL", "SQL"], rows, numeric=3)
 
 
