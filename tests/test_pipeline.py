@@ -224,6 +224,12 @@ def test_columns_may_stand_in_any_order_and_extra_ones_are_ignored(raw, predicto
     assert plain["probability"].tolist() == turned["probability"].tolist()
 
 
+def test_no_leads_give_no_rows_with_the_same_columns(raw, predictor):
+    found = predictor.score(raw["leads"].head(0), raw["events"].head(0), as_of="2025-12-31")
+    assert list(found.columns) == COLUMNS
+    assert found.empty
+
+
 def test_rows_come_back_in_the_order_they_were_given(raw, predictor):
     leads, events = only(raw, raw["scores"]["lead_id"].head(7))
     shuffled = leads.sample(frac=1, random_state=2)
@@ -262,6 +268,12 @@ def test_a_lead_created_after_the_moment_of_scoring_is_refused(raw, predictor):
     leads, events = only(raw, raw["scores"]["lead_id"].head(2))
     with pytest.raises(Exception, match=r"2 of 2 leads were created after as_of: 'L"):
         predictor.score(leads, events, as_of="2020-01-01")
+
+
+def test_leads_older_than_the_model_has_seen_are_counted_in_the_log(raw, predictor, caplog):
+    leads, events = only(raw, raw["scores"]["lead_id"].head(3))
+    predictor.score(leads, events, as_of=leads["created_at"].max() + pd.Timedelta(days=400))
+    assert "3 of 3 leads are older than any the model learned from (30 days)" in caplog.text
 
 
 def test_events_after_the_moment_of_scoring_change_nothing(raw, predictor):
@@ -326,6 +338,13 @@ def test_scoring_a_file_scores_every_lead_in_it(copy, ws):
     leads.to_csv(copy.folder / "some.csv", index=False)
     score_raw(copy, leads="some.csv", events=None, as_of="2025-12-31T00:00:00Z")
     assert len(pd.read_parquet(copy.scores)) == leads["lead_id"].nunique()
+
+
+def test_leads_created_after_the_moment_are_left_out_and_counted(copy):
+    said = score_raw(copy, leads="data/raw/leads.csv", events=None, as_of="2020-01-01T00:00:00Z")
+    assert said.splitlines()[-1].startswith(
+        f"0 leads scored as of 2020-01-01 00:00:00 UTC: none is open; {N_LEADS:,}"
+    )
 
 
 def test_explaining_a_lead_adds_up_on_paper(copy):

@@ -82,7 +82,7 @@ def run(
     """Run the pipeline, from raw tables to a verified bundle, scores and the review."""
     from propensity.data.files import locked
     from propensity.errors import nearest
-    from propensity.stages import STAGES, open_workspace
+    from propensity.stages import LOCK, STAGES, open_workspace
 
     wanted = stage or list(STAGES)
     for name in wanted:
@@ -90,7 +90,7 @@ def run(
             hint = nearest(name, STAGES)
             raise typer.BadParameter(f"no stage '{name}'{hint}; the stages are {', '.join(STAGES)}")
     workspace = open_workspace(_State.params)
-    with locked(workspace.folder / ".propensity.lock"):
+    with locked(workspace.folder / LOCK):
         for name in wanted:
             typer.echo(f"{name + ':':<10} {STAGES[name](workspace)}")
 
@@ -107,9 +107,12 @@ def score(
     ] = None,
 ) -> None:
     """Score leads from the raw tables, and write scores/scores.parquet."""
-    from propensity.stages import open_workspace, score_raw
+    from propensity.data.files import locked
+    from propensity.stages import LOCK, open_workspace, score_raw
 
-    typer.echo(score_raw(open_workspace(_State.params), leads=leads, events=events, as_of=as_of))
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(score_raw(workspace, leads=leads, events=events, as_of=as_of))
 
 
 @app.command()
@@ -125,9 +128,12 @@ def explain(
 @app.command()
 def review() -> None:
     """Write the review anew from the latest scores and metrics."""
-    from propensity.stages import open_workspace, report
+    from propensity.data.files import locked
+    from propensity.stages import LOCK, open_workspace, report
 
-    typer.echo(report(open_workspace(_State.params)))
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(report(workspace))
 
 
 @app.command()

@@ -117,7 +117,7 @@ class FeedbackParams(Source):
 
 
 class DataParams(Section):
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    engine: Literal["duckdb"] = "duckdb"
     timezone: str = "UTC"
     observed_until: str | None = None
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -157,7 +157,7 @@ class FeaturesParams(Section):
     ]
     lookback_days: list[Days] = Field(default=[7, 30, 90], min_length=1)
     exclude: list[str] = []
-    allow: list[dict[str, str]] = []
+    allow: list[dict[str, str]] = Field(default=[], max_length=0)
     monotone: dict[str, Literal[-1, 1]] = {}
 
     @model_validator(mode="after")
@@ -203,9 +203,16 @@ class ModelParams(Section):
     candidates: list[Literal["logistic", "lightgbm", "blend"]] = Field(
         default=["logistic", "lightgbm", "blend"], min_length=1
     )
-    trials: Annotated[int, Field(ge=0)] = 0
+    trials: int = 0
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=0)] = 0
+
+    @field_validator("trials")
+    @classmethod
+    def _no_search(cls, trials: int) -> int:
+        if trials != 0:
+            raise ValueError(f"no search over settings is built in; leave it at 0, not {trials}")
+        return trials
 
 
 class CalibrationParams(Section):

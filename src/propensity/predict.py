@@ -203,7 +203,17 @@ def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFra
     """
     for name, n in count_unseen(table, bundle.encoding).items():
         logger.warning("%s: %d of %d rows have a value that training did not know", name, n, len(table))
-    value = trained_with(bundle).cutoffs.value
+    params = trained_with(bundle)
+    value, oldest = params.cutoffs.value, max(params.snapshots.ages_days)
+    older = int((table["age_days"] > oldest).sum()) if bundle.plan.dated else 0
+    if older:
+        logger.warning(
+            "%d of %d leads are older than any the model learned from (%g days) and taken to be that old; "
+            "add ages to snapshots.ages_days to learn about them",
+            older,
+            len(table),
+            oldest,
+        )
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     chunks = [_score_chunk(bundle, value, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]
     return pd.concat(chunks, ignore_index=True)
@@ -228,8 +238,8 @@ def _score_chunk(
     reasons = _with_rule(top_reasons(points, table, bundle.features), rule)
     return pd.DataFrame(
         {
-            "lead_id": table["lead_id"].to_numpy(),
-            "as_of": table["as_of"].to_numpy() if len(table) == 0 else table["as_of"].array,
+            "lead_id": table["lead_id"].array,
+            "as_of": table["as_of"].array,
             "probability": probability,
             "score": points.score,
             "tier": tier,

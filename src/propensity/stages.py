@@ -14,6 +14,8 @@ from typing import Any
 
 from propensity.params import Params, load_params
 
+LOCK = ".propensity.lock"  # held by a command at work in a workspace
+
 
 @dataclass(frozen=True)
 class Workspace:
@@ -317,9 +319,11 @@ def score(ws: Workspace) -> str:
     """Score the open leads at the last moment the data covers."""
     from propensity.data.ingest import read_canonical
     from propensity.data.sources import connect
+    from propensity.model.bundle import read_bundle
 
     con = connect(ws.params.data, folder=ws.folder)
-    return score_tables(ws, con, read_canonical(con, ws.interim))
+    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    return score_tables(ws, made, con, read_canonical(con, ws.interim))
 
 
 def report(ws: Workspace) -> str:
@@ -392,11 +396,11 @@ def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: st
         now=datetime.now(UTC),
         con=con,
         types=needed_types(made),
-        tables={"events"} if leads else {"events", "outcomes"},
+        tables={"events"} if leads and not made.plan.has_account else {"events", "outcomes"},
         others="ignore" if leads else "refuse",
     )
     moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
-    scored = score_tables(ws, con, canonical, as_of=moment, everyone=leads is not None)
+    scored = score_tables(ws, made, con, canonical, as_of=moment, everyone=leads is not None)
     return f"{summarise_counts(canonical.counts)}\n{scored}"
 
 
@@ -420,13 +424,20 @@ def explain_lead(ws: Workspace, lead_id: str) -> str:
 
 
 def score_tables(
-    ws: Workspace, con: Any, canonical: Any, *, as_of: datetime | None = None, everyone: bool = False
+    ws: Workspace,
+    made: Any,
+    con: Any,
+    canonical: Any,
+    *,
+    as_of: datetime | None = None,
+    everyone: bool = False,
 ) -> str:
     """Score canonical tables: the leads open at `as_of`, or everyone in them.
 
     Parameters
     ----------
     ws : Workspace
+    made : Bundle
     con : ibis backend
     canonical : Canonical
     as_of : datetime, optional
@@ -439,10 +450,8 @@ def score_tables(
     from propensity.data.files import write_parquet
     from propensity.decisions.rules import disqualified_leads
     from propensity.features.build import build_features
-    from propensity.model.bundle import read_bundle
     from propensity.predict import score_features, trained_with
 
-    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     tables = canonical.tables
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
     outcomes = None if everyone else tables["outcomes"]
@@ -460,8 +469,10 @@ def score_tables(
     scores = score_features(made, fetch(con, table.order_by("snapshot")), disqualified)
     write_parquet(scores, ws.scores)
     tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
-    moment_shown = f" as of {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
-    return f"{len(scores):,} leads scored{moment_shown}: {tiers or 'none is open'}; {_shown(ws.scores)}"
+    shown = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
+    left_out = fetch(con, leads.agg(n=leads.count()))["n"].item() - len(scores) if everyone else 0
+    later = f"; {left_out:,} created later are left out" if left_out else ""
+    return f"{shown}: {tiers or 'none is open'}{later}; {_shown(ws.scores)}"
 
 
 def _read_part(ws: Workspace, part: str) -> Any:

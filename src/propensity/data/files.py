@@ -97,6 +97,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
         if folder.exists():
             folder.rename(old)
         fresh.rename(folder)
+        _sync(folder.parent)
 
 
 def sha256(path: Path) -> str:

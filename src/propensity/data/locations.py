@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -100,7 +101,8 @@ def _matching(pattern: Path) -> list[Path]:
 def _beside(path: Path) -> str:
     if not path.parent.is_dir():
         return f"; there is no folder {path.parent} either"
-    names = sorted(file.name for file in path.parent.iterdir() if file.is_file())
+    files = (file for file in path.parent.iterdir() if file.is_file())
+    names = sorted(file.name for file in files if not file.name.startswith("."))
     return (
         f"{nearest(path.name, names)}; the files there: {some(names)}" if names else "; its folder is empty"
     )
@@ -130,9 +132,13 @@ def _read_columns(file: Path, kind: str, delimiter: str) -> list[str]:
         names = read_header(file, delimiter=delimiter)
     else:
         with as_input_error(file):
-            names = pq.read_schema(file).names
+            names = [n for n in pq.read_schema(file).names if not PANDAS_INDEX.fullmatch(n)]
     _check_names(names, file)
     return names
+
+
+# The columns in which pandas keeps the index of a frame that was filtered or sorted.
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 
 
 def _check_names(names: Sequence[str], file: Path) -> None:

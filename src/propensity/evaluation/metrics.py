@@ -153,7 +153,8 @@ def _ece_interval(measured: float, gaps: Vector, draws: Matrix, *, steps: int = 
     Noise adds to absolute gaps, so the measured error is too large, a resample's larger still, and
     percentiles would miss a small true error. Each true error tried is a multiple of the measured
     gaps; those stay in the interval under which the measured error is not extreme, given the
-    resamples' noise.
+    resamples' noise. Where the measured error is smaller than noise alone would make it, none stays, and
+    the interval is as wide as the noise's own.
 
     Parameters
     ----------
@@ -171,8 +172,9 @@ def _ece_interval(measured: float, gaps: Vector, draws: Matrix, *, steps: int = 
     errors = [np.abs(error / measured * gaps + noise).sum(axis=1) for error in tried]
     low, high = np.quantile(errors, [0.025, 0.975], axis=1)
     kept = tried[(low <= measured) & (measured <= high)]
-    lowest = float(kept.min()) if len(kept) else 0.0
-    return [min(lowest, float(measured)), float(kept.max(initial=measured))]
+    if len(kept) == 0:
+        return [0.0, float(measured + np.subtract(*np.quantile(spread, [0.975, 0.025])))]
+    return [min(float(kept.min()), float(measured)), max(float(kept.max()), float(measured))]
 
 
 def reliability_table(y_true: Won, y_prob: Vector, groups: npt.NDArray[np.int64]) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The point-in-time filter: the only way by which features read events."""
+"""The point-in-time filter: the only way by which a lead's features read its events."""
 
 from __future__ import annotations
 

@@ -104,11 +104,15 @@ class Boosted:
 
     def margin(self, matrix: Matrix) -> Vector:
         """Return the raw prediction of each row."""
+        if len(matrix) == 0:  # LightGBM divides by the number of rows
+            return np.empty(0)
         threads = threads_for(len(matrix), self.threads)
         return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=threads))
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's SHAP value, shape (n_rows, n_features)."""
+        if len(matrix) == 0:
+            return np.empty_like(matrix)
         threads = threads_for(EXPLAINING * len(matrix), self.threads)
         return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=threads))[:, :-1]
 

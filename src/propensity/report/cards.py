@@ -138,7 +138,7 @@ def _check_sum(lead: str, total: float, score: float) -> None:
 def _step(label: str, start: float, end: float, kind: str, sentence: str) -> dict[str, Any]:
     change = end - start
     told = decimal(end, 1) if kind == "total" else signed(change)
-    kind = kind or ("down" if change < 0 else "up")
+    kind = kind or ("flat" if told == "0.0" else "down" if change < 0 else "up")
     return {"label": label, "start": start, "end": end, "kind": kind, "text": told, "sentence": sentence}
 
 

@@ -163,8 +163,8 @@ def draw_bars(figure: Figure) -> Markup:
 def draw_waterfall(figure: Figure) -> Markup:
     """Draw how the points add up to a score, one bar a row from the first to the last.
 
-    Rows hold `label`, `start` and `end` (points), `kind` (`total`, `up` or `down`) and `text`. The axis
-    spans 0 to 100 and further where a running sum does.
+    Rows hold `label`, `start` and `end` (points), `kind` (`total`, `up`, `down` or `flat`) and `text`.
+    The axis spans 0 to 100 and further where a running sum does.
     """
     rows = figure["rows"]
     reach = [0.0, 100.0, *(r["end"] for r in rows), *(r["start"] for r in rows)]

@@ -74,18 +74,18 @@ def cohort_table(cohort: Row, split: Row) -> Table:
     _check_snapshots(cohort, kept, split["dropped"])
     after, closed = cohort.get("after_the_data", 0), cohort["closed"]
     steps = [
-        ("Leads", "", cohort["leads"]),
-        ("of these, not looked at", "a rule disqualifies them", cohort["disqualified"]),
-        ("of these, not looked at", "their outcome was refused when it was read", cohort.get("unsettled", 0)),
-        ("Possible snapshots of the other leads", "each at each age", cohort["snapshots"] + closed + after),
-        ("less", "their moment is after the end of the data", -after),
-        ("less", "the lead was already closed then", -closed),
-        ("Snapshots", "leads that were open then", cohort["snapshots"]),
-        ("less", "the outcome is not final yet", -cohort["immature"]),
-        *(("less", words(text(reason)), -n) for reason, n in split["dropped"].items()),
-        ("Snapshots in the four parts", "", kept),
+        ("Leads", cohort["leads"]),
+        ("less: disqualified by a rule", -cohort["disqualified"]),
+        ("less: their outcome was refused when it was read", -cohort.get("unsettled", 0)),
+        ("Possible snapshots of the others, one at each age", cohort["snapshots"] + closed + after),
+        ("less: after the end of the data", -after),
+        ("less: the lead was already closed then", -closed),
+        ("Snapshots of open leads", cohort["snapshots"]),
+        ("less: the outcome is not final yet", -cohort["immature"]),
+        *((f"less: {words(text(reason))}", -n) for reason, n in split["dropped"].items()),
+        ("Snapshots in the four parts", kept),
     ]
-    rows = [[make_cell(name, note), make_cell(count(n))] for name, note, n in steps if n or name != "less"]
+    rows = [[make_cell(name), make_cell(count(n))] for name, n in steps]
     return make_table("From leads to the snapshots used", ["", "Number"], rows)
 
 

@@ -29,7 +29,7 @@ CONTACTED = (0.05, 0.1, 0.2, 0.3, 0.5)
 FAMILIES = {
     "demographic": "The person (demographic)",
     "firmographic": "The company (firmographic)",
-    "web": "Web visits and forms",
+    "web": "Web behaviour",
     "email": "E-mail",
     "social": "Social media",
     "sales": "Work by sales",

@@ -32,7 +32,7 @@ Table = dict[str, Any]
 
 MOST_ROWS = 25
 METRICS: tuple[tuple[str, str, str, Format], ...] = (
-    ("auc", "Ranking (AUC)", "how often a won lead is put above one not won; 0.5 is chance, 1 is perfect",
+    ("auc", "Ranking (AUC)", "how often a won lead stands above one not won; 0.5 is chance",
      ranking),
     ("average_precision", "Average precision", "higher is better; chance is the share won", ranking),
     ("lift_at_10", "Lift in the best tenth", "share won in the best tenth of leads over the share won of all",
