@@ -291,6 +291,12 @@ class TestLeads:
         assert rows(canonical, "outcomes", "lead_id", "status") == [("1", "won"), ("2", "open")]
         assert canonical.observed_until is None
 
+    def test_a_row_number_is_never_missing(self, tmp_path: Path) -> None:
+        leads = {"path": "leads.csv", "lead_id": "row", "order_by": "row", "missing": ["", "2"]}
+        write(tmp_path, leads="size,status\n7,won\n2,won\n9,lost")
+        canonical = read(params(leads=leads), tmp_path)
+        assert rows(canonical, "leads", "lead_id", "size") == [("1", 7.0), ("2", None), ("3", 9.0)]
+
     def test_order_by_a_column(self, tmp_path: Path) -> None:
         write(tmp_path, leads="lead_id,nr,status\na,12.5,won\nb,,won\nc,3,won")
         leads = {"path": "leads.csv", "order_by": "nr"}

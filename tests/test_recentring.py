@@ -42,6 +42,10 @@ def test_a_risen_base_rate_is_followed():
     assert report["recentred"]["log_loss"] < report["as_scored"]["log_loss"]
 
 
+def test_every_block_but_the_first_is_moved_whatever_the_number_of_rows():
+    assert drifting(n=4007)["n"] == 4007 - 401
+
+
 def test_only_outcomes_known_by_then_are_used():
     assert drifting(known_after=1e9) is None
     # Known 1,000 rows later: the first four blocks, whose tenth is not known yet, are left out.

@@ -54,7 +54,9 @@ def read_columns(raw: ir.Table, spec: TableSpec, *, now: ir.TimestampValue) -> i
     for field in spec.fields:
         columns[field.name] = _value(raw, field, spec)
         if field.parsed:
-            columns[GIVEN + field.name] = is_given(raw[field.raw], spec.missing)
+            # A row's number is never missing, whatever texts mean that in the file.
+            missing = () if field.raw == POSITION else spec.missing
+            columns[GIVEN + field.name] = is_given(raw[field.raw], missing)
     table = raw.select(**columns)
     return _only_when_closed(table) if "status" in spec.columns else table
 

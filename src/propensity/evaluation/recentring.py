@@ -65,10 +65,11 @@ def recentred_report(
     log_odds, won, groups = log_odds[order], won[order], groups[order]
     moment, known_at = moment[order], known_at[order]
     moved = np.full(len(won), np.nan)
+    tenth = max(len(won) // N_BLOCKS, 1)
     for block in np.array_split(np.arange(len(won)), N_BLOCKS):
         known = np.flatnonzero(known_at[: block[0]] <= moment[block[0]]) if len(block) else block
-        newest = known[-max(len(won) // N_BLOCKS, 1) :]
-        if len(newest) >= len(block) > 0:
+        newest = known[-tenth:]
+        if len(newest) == tenth:
             moved[block] = log_odds[block] + intercept_shift(log_odds[newest], won[newest])
     kept = ~np.isnan(moved)
     if not kept.any():
