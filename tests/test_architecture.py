@@ -21,6 +21,7 @@ PACKAGE = SOURCE / "propensity"
 # What a part may import: the parts before it. Parts on one line do not import each other.
 LAYERS = [
     {"errors", "params", "propensity"},
+    {"workspace"},
     {"data"},
     {"cohort"},
     {"features"},
@@ -30,11 +31,12 @@ LAYERS = [
     {"predict"},
     {"loop", "report"},
     {"stages"},
+    {"commands"},
     {"cli"},
 ]
 RANK = {part: i for i, parts in enumerate(LAYERS) for part in parts}
 ONLY_IN = {"ibis": {"data", "cohort", "features"}, "mlflow": {"loop"}, "shap": {"explain"}}
-TOUCHES_DISK = ("data/", "model/bundle.py", "loop/", "report/render.py", "stages.py", "cli.py")
+TOUCHES_DISK = ("data/", "model/bundle.py", "loop/", "report/render.py", "stages.py", "commands.py", "cli.py")
 DISK = {
     "open",
     "read_text",

@@ -21,7 +21,8 @@ from propensity import errors
 from propensity.cli import app
 from propensity.data.rules import LARGEST_AMOUNT
 from propensity.data.simulate import simulate, write_simulation
-from propensity.stages import STAGES, Workspace, open_workspace
+from propensity.stages import STAGES
+from propensity.workspace import Workspace, open_workspace
 from test_architecture import LAYERS
 
 ROOT = Path(__file__).parents[1]

@@ -14,12 +14,14 @@ import pandas as pd
 import pytest
 import yaml
 
+from propensity.commands import explain_lead, score_raw
 from propensity.data.files import sha256
 from propensity.data.simulate import simulate, write_simulation
 from propensity.evaluation.metrics import METRICS
 from propensity.model.bundle import log_odds, read_bundle
 from propensity.predict import Predictor
-from propensity.stages import STAGES, Workspace, explain_lead, open_workspace, score_raw
+from propensity.stages import STAGES
+from propensity.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[1]
 N_LEADS = 2500

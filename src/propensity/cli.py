@@ -82,7 +82,8 @@ def run(
     """Run the pipeline, from raw tables to a verified bundle, scores and the review."""
     from propensity.data.files import locked
     from propensity.errors import nearest
-    from propensity.stages import LOCK, STAGES, open_workspace
+    from propensity.stages import STAGES
+    from propensity.workspace import LOCK, open_workspace
 
     wanted = stage or list(STAGES)
     for name in wanted:
@@ -107,8 +108,9 @@ def score(
     ] = None,
 ) -> None:
     """Score leads from the raw tables, and write scores/scores.parquet."""
+    from propensity.commands import score_raw
     from propensity.data.files import locked
-    from propensity.stages import LOCK, open_workspace, score_raw
+    from propensity.workspace import LOCK, open_workspace
 
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
@@ -120,7 +122,8 @@ def explain(
     lead_id: Annotated[str, typer.Argument(help="The lead.")],
 ) -> None:
     """Say why a lead has the score it has in scores/scores.parquet."""
-    from propensity.stages import explain_lead, open_workspace
+    from propensity.commands import explain_lead
+    from propensity.workspace import open_workspace
 
     typer.echo(explain_lead(open_workspace(_State.params), lead_id))
 
@@ -129,7 +132,8 @@ def explain(
 def review() -> None:
     """Write the review anew from the latest scores and metrics."""
     from propensity.data.files import locked
-    from propensity.stages import LOCK, open_workspace, report
+    from propensity.stages import report
+    from propensity.workspace import LOCK, open_workspace
 
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):

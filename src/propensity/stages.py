@@ -7,58 +7,10 @@ so that a stage loads, and in DVC depends on, only what it uses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
-from propensity.params import Params, load_params
-
-LOCK = ".propensity.lock"  # held by a command at work in a workspace
-
-
-@dataclass(frozen=True)
-class Workspace:
-    """A folder with a ``params.yaml``; every path is relative to it.
-
-    Attributes
-    ----------
-    folder : Path
-    params : Params
-    """
-
-    folder: Path
-    params: Params
-
-    @property
-    def interim(self) -> Path:
-        """Canonical tables, snapshots and features."""
-        return self.folder / "data" / "interim"
-
-    @property
-    def processed(self) -> Path:
-        """The training table."""
-        return self.folder / "data" / "processed"
-
-    @property
-    def models(self) -> Path:
-        """The candidate, its calibration and the bundle."""
-        return self.folder / "models"
-
-    @property
-    def reports(self) -> Path:
-        """Metrics and the review."""
-        return self.folder / "reports"
-
-    @property
-    def scores(self) -> Path:
-        """The scores of the open leads."""
-        return self.folder / "scores" / "scores.parquet"
-
-
-def open_workspace(params_path: Path) -> Workspace:
-    """Read the params file of a workspace."""
-    return Workspace(params_path.resolve().parent, load_params(params_path))
+from propensity.workspace import Workspace, shown
 
 
 def ingest(ws: Workspace) -> str:
@@ -249,7 +201,7 @@ def bundle(ws: Workspace) -> str:
     probe = _read_part(ws, "calibrate").head(50)
     version = write_bundle(made, ws.models / "bundle", probe)
     read_bundle(ws.models / "bundle")
-    return f"model {version} in {_shown(ws.models / 'bundle')}"
+    return f"model {version} in {shown(ws.models / 'bundle')}"
 
 
 def evaluate(ws: Workspace) -> str:
@@ -312,7 +264,7 @@ def evaluate(ws: Workspace) -> str:
         "cohort": read_json(ws.interim / "cohort.json"),
     }
     write_json(metrics, ws.reports / "metrics.json")
-    return f"{_headline(metrics)}; {_shown(ws.reports / 'metrics.json')}"
+    return f"{_headline(metrics)}; {shown(ws.reports / 'metrics.json')}"
 
 
 def score(ws: Workspace) -> str:
@@ -345,7 +297,7 @@ def report(ws: Workspace) -> str:
     manifest = {"model_version": made.model_version, "data": made.data, "versions": made.versions}
     path = ws.reports / "review.html"
     write_review(render_review(build_context(metrics, scores, cards, manifest)), path)
-    return f"review with {len(cards)} leads in {_shown(path)}"
+    return f"review with {len(cards)} leads in {shown(path)}"
 
 
 def track(ws: Workspace) -> str:
@@ -367,60 +319,6 @@ def track(ws: Workspace) -> str:
     artefacts = [ws.models / "bundle", ws.reports / "metrics.json", ws.reports / "review.html"]
     run_id = track_run(ws.params, ws.folder, metrics=numbers, tags=tags, artefacts=artefacts)
     return f"MLflow run {run_id} in {ws.params.tracking.uri}"
-
-
-def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: str | None) -> str:
-    """Score from the raw tables: the open leads of the params' files, or every lead of the files given.
-
-    Parameters
-    ----------
-    ws : Workspace
-    leads, events : str, optional
-        Files to read instead of those in params, relative to the workspace.
-    as_of : str, optional
-        The moment of scoring; without a zone it is in ``data.timezone``.
-    """
-    from propensity.data.ingest import ingest as ingest_tables
-    from propensity.data.ingest import summarise_counts
-    from propensity.data.sources import connect
-    from propensity.model.bundle import read_bundle
-    from propensity.params import with_files
-    from propensity.predict import in_utc, needed_types
-
-    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
-    params = with_files(ws.params, leads=leads, events=events)
-    con = connect(params.data, folder=ws.folder)
-    canonical = ingest_tables(
-        params.data,
-        ws.folder,
-        now=datetime.now(UTC),
-        con=con,
-        types=needed_types(made),
-        tables={"events"} if leads and not made.plan.has_account else {"events", "outcomes"},
-        others="ignore" if leads else "refuse",
-    )
-    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
-    scored = score_tables(ws, made, con, canonical, as_of=moment, everyone=leads is not None)
-    return f"{summarise_counts(canonical.counts)}\n{scored}"
-
-
-def explain_lead(ws: Workspace, lead_id: str) -> str:
-    """Return a lead's score and reasons as text, from the latest scores."""
-    import pandas as pd
-
-    from propensity.errors import InputError
-    from propensity.explain.reasons import tell
-
-    if not ws.scores.exists():
-        raise InputError(f"{_shown(ws.scores)} does not exist; 'propensity score' writes it")
-    scores = pd.read_parquet(ws.scores)
-    found = scores[scores["lead_id"] == lead_id]
-    if found.empty:
-        raise InputError(
-            f"{_shown(ws.scores)} has no lead '{lead_id}' among its {len(scores):,}; "
-            "a lead is scored while it is open"
-        )
-    return "\n\n".join(tell(dict(row)) for _, row in found.iterrows())
 
 
 def score_tables(
@@ -469,10 +367,10 @@ def score_tables(
     scores = score_features(made, fetch(con, table.order_by("snapshot")), disqualified)
     write_parquet(scores, ws.scores)
     tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
-    shown = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
+    scored = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
     left_out = fetch(con, leads.agg(n=leads.count()))["n"].item() - len(scores) if everyone else 0
     later = f"; {left_out:,} created later are left out" if left_out else ""
-    return f"{shown}: {tiers or 'none is open'}{later}; {_shown(ws.scores)}"
+    return f"{scored}: {tiers or 'none is open'}{later}; {shown(ws.scores)}"
 
 
 def _read_part(ws: Workspace, part: str) -> Any:
@@ -511,11 +409,6 @@ def _with_interval(report: dict[str, Any], name: str) -> str:
     if value is None or interval is None:
         return "not available"
     return f"{value:.3f} [{interval[0]:.3f}, {interval[1]:.3f}]"
-
-
-def _shown(path: Path) -> str:
-    """Return a path as seen from where the command was given, if it lies below."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 STAGES: dict[str, Callable[[Workspace], str]] = {

@@ -1,0 +1,59 @@
+"""A workspace: a folder with a ``params.yaml``, and where things lie in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from propensity.params import Params, load_params
+
+LOCK = ".propensity.lock"  # held by a command at work in a workspace
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """A folder with a ``params.yaml``; every path is relative to it.
+
+    Attributes
+    ----------
+    folder : Path
+    params : Params
+    """
+
+    folder: Path
+    params: Params
+
+    @property
+    def interim(self) -> Path:
+        """Canonical tables, snapshots and features."""
+        return self.folder / "data" / "interim"
+
+    @property
+    def processed(self) -> Path:
+        """The training table."""
+        return self.folder / "data" / "processed"
+
+    @property
+    def models(self) -> Path:
+        """The candidate, its calibration and the bundle."""
+        return self.folder / "models"
+
+    @property
+    def reports(self) -> Path:
+        """Metrics and the review."""
+        return self.folder / "reports"
+
+    @property
+    def scores(self) -> Path:
+        """The scores of the open leads."""
+        return self.folder / "scores" / "scores.parquet"
+
+
+def open_workspace(params_path: Path) -> Workspace:
+    """Read the params file of a workspace."""
+    return Workspace(params_path.resolve().parent, load_params(params_path))
+
+
+def shown(path: Path) -> str:
+    """Return a path as seen from where the command was given, if it lies below."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
