@@ -153,8 +153,8 @@ def _ece_interval(measured: float, gaps: Vector, draws: Matrix, *, steps: int = 
     Noise adds to absolute gaps, so the measured error is too large, a resample's larger still, and
     percentiles would miss a small true error. Each true error tried is a multiple of the measured
     gaps; those stay in the interval under which the measured error is not extreme, given the
-    resamples' noise. Where the measured error is smaller than noise alone would make it, none stays, and
-    the interval is as wide as the noise's own.
+    resamples' noise. Where the measured error is so small that none above it stays, the interval reaches
+    above it by the width of the noise.
 
     Parameters
     ----------
@@ -172,9 +172,9 @@ def _ece_interval(measured: float, gaps: Vector, draws: Matrix, *, steps: int = 
     errors = [np.abs(error / measured * gaps + noise).sum(axis=1) for error in tried]
     low, high = np.quantile(errors, [0.025, 0.975], axis=1)
     kept = tried[(low <= measured) & (measured <= high)]
-    if len(kept) == 0:
+    if kept.max(initial=0.0) <= measured:
         return [0.0, float(measured + np.subtract(*np.quantile(spread, [0.975, 0.025])))]
-    return [min(float(kept.min()), float(measured)), max(float(kept.max()), float(measured))]
+    return [min(float(kept.min()), float(measured)), float(kept.max())]
 
 
 def reliability_table(y_true: Won, y_prob: Vector, groups: npt.NDArray[np.int64]) -> pd.DataFrame:
