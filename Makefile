@@ -24,7 +24,7 @@ demo: $(READY)
 	$(BIN)/propensity run
 
 test: $(READY)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 check: $(READY)
 	$(BIN)/ruff check .
