@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from propensity import __version__
 from propensity.commands import explain_lead, score_raw
 from propensity.data.files import sha256
 from propensity.data.simulate import simulate, write_simulation
@@ -402,6 +403,11 @@ def test_a_missing_column_stops_the_run_and_writes_nothing(copy):
     assert "leads.csv" in finished.stderr
     assert "acount_id" in finished.stderr
     assert not (copy.folder / "data" / "interim").exists()
+
+
+def test_the_version_is_printed_without_a_command(tmp_path):
+    finished = propensity("--version", folder=tmp_path)
+    assert (finished.returncode, finished.stdout.strip()) == (0, __version__)
 
 
 def test_an_unknown_stage_is_a_usage_error(copy):

@@ -28,15 +28,21 @@ class _State:
     params = Path("params.yaml")
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
 def _configure(
     params: Params = Path("params.yaml"),
     verbose: Annotated[bool, typer.Option("--verbose", help="Log what each part does.")] = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version and stop."),
+    ] = False,
 ) -> None:
-    if version:
-        typer.echo(__version__)
-        raise typer.Exit
     _State.params = params
     level = logging.INFO if verbose else logging.WARNING
     logging.basicConfig(
