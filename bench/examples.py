@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
-EXAMPLES = ("bpic2012", "x_education", "bank_marketing", "online_shoppers")
+EXAMPLES = ("bpic2012", "x_education", "bank_marketing", "online_shoppers", "maven_crm_sales")
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 

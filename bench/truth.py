@@ -28,7 +28,8 @@ def compare(workspace: Path) -> dict[str, object]:
     won, true = test["won"].to_numpy(dtype=bool), test["true_probability"].to_numpy()
     learned = probability_of(log_odds(bundle, test))
     groups = test["lead_id"].to_numpy()
-    rate = float(table.loc[table["split"] == "train", "won"].mean())
+    train = table[table["split"] == "train"]
+    rate = float(np.average(train["won"], weights=train["weight"]))
     losses = {
         name: -np.where(won, np.log(p), np.log1p(-p))
         for name, p in (("learned", learned), ("true", true), ("base", np.full(len(won), rate)))

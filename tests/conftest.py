@@ -28,6 +28,14 @@ SCHEMAS = {
         "asset": "string",
         "value": "float64",
     },
+    "stages": {"lead_id": "string", "stage": "string", "entered_at": "timestamp('UTC', 6)"},
+    "history": {
+        "lead_id": "string",
+        "field": "string",
+        "changed_at": "timestamp('UTC', 6)",
+        "old": "string",
+        "new": "string",
+    },
     "spine": {
         "snapshot": "int64",
         "lead_id": "string",

@@ -42,6 +42,45 @@ def make_cutoff(**changed: Any) -> dict[str, Any]:
     return {**cutoff, **changed}
 
 
+def make_finding(result: str, **changed: Any) -> dict[str, Any]:
+    finding = {
+        "code": "PRP301",
+        "check": "sorts_alone",
+        "result": result,
+        "severity": "warning" if result == "issue" else "note",
+        "subject": None,
+        "message": "what was found",
+        "evidence": {},
+        "remedy": "what to do" if result in ("issue", "tip") else "",
+        "reason": "asked on the form" if result == "overruled" else None,
+    }
+    return {**finding, **changed}
+
+
+def make_horizon(**changed: Any) -> dict[str, Any]:
+    curve = [
+        {"days": d, "won": w, "won_low": w - 0.01, "won_high": w + 0.01, "lost": 2 * w, "at_risk": 900 - d}
+        for d, w in ((10, 0.02), (50, 0.06), (100, 0.08))
+    ]
+    horizon = {
+        "days": 60.0,
+        "source": "data",
+        "estimate": 88.0,
+        "low": 80.0,
+        "high": 97.0,
+        "share": 0.9,
+        "covered": 0.8,
+        "watched": 100.0,
+        "longest": 65.0,
+        "capped": True,
+        "n_leads": 1000,
+        "n_wins": 81,
+        "estimator": "Aalen-Johansen",
+        "curve": curve,
+    }
+    return {**horizon, **changed}
+
+
 def make_metrics(**changed: Any) -> dict[str, Any]:
     days = [
         ("2024-01-01", "2024-06-30"),

@@ -29,14 +29,17 @@ LAYERS = [
     {"evaluation", "explain"},
     {"decisions"},
     {"predict"},
-    {"loop", "report"},
+    {"intake", "loop", "report"},
     {"stages"},
     {"commands"},
     {"cli"},
 ]
 RANK = {part: i for i, parts in enumerate(LAYERS) for part in parts}
 ONLY_IN = {"ibis": {"data", "cohort", "features"}, "mlflow": {"loop"}, "shap": {"explain"}}
-TOUCHES_DISK = ("data/", "model/bundle.py", "loop/", "report/render.py", "stages.py", "commands.py", "cli.py")
+TOUCHES_DISK = (
+    *("data/", "model/bundle.py", "intake/", "loop/", "report/render.py"),
+    *("stages.py", "commands.py", "cli.py"),
+)
 DISK = {
     "open",
     "read_text",

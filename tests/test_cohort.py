@@ -64,6 +64,8 @@ def test_a_lead_has_a_snapshot_at_each_age_at_which_it_is_open(learn):
         "leads": 5,
         "disqualified": 0,
         "unsettled": 0,
+        "reopened": 0,
+        "episodes": 5,
     }
 
 

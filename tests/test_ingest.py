@@ -60,7 +60,7 @@ def canonical(tmp_path_factory: pytest.TempPathFactory) -> Canonical:
         outcomes="""
         lead_id,status,closed_at,amount
         a,Won ,2024-02-01,100
-        a,lost,2024-02-02,
+        a,lost,2024-02-01T00:00:00Z,
         b,won,2024-01-01,5
         zz,won,2024-02-01,5
         g0,won,,5
@@ -159,6 +159,51 @@ class TestRules:
             ("g2", "open", None, 5.0),
             ("g7", "lost", at("2024-02-01T00:00Z"), 1.0),
         ]
+
+    def test_each_close_of_a_lead_is_a_row_and_so_is_its_being_open_again(self, tmp_path: Path) -> None:
+        write(
+            tmp_path,
+            leads="lead_id,created_at\na,2024-01-01\nb,2024-01-01",
+            outcomes="""
+            lead_id,status,closed_at,since
+            a,open,,2024-03-01
+            a,lost,2024-02-01,2024-01-05
+            a,won,2024-02-20,2024-02-15
+            a,won,2024-02-20,2024-02-16
+            a,open,,
+            b,won,2024-02-01,2024-02-02
+            b,won,2024-02-03,soon
+            """,
+        )
+        given = dated(
+            outcomes={"path": "outcomes.csv", **OUTCOMES, "opened_at": "since"}, max_quarantined=0.9
+        )
+        canonical = read(given, tmp_path)
+        assert rows(canonical, "outcomes", "lead_id", "closed_at", "status", "opened_at") == [
+            ("a", at("2024-02-01T00:00Z"), "lost", at("2024-01-05T00:00Z")),
+            ("a", at("2024-02-20T00:00Z"), "won", at("2024-02-15T00:00Z")),
+            ("a", None, "open", at("2024-03-01T00:00Z")),
+        ]
+        assert refused(canonical, "outcomes") == [
+            (4, "duplicate_key", "lead_id", "a"),
+            (5, "duplicate_key", "lead_id", "a"),
+            (6, "closed_before_opened", "closed_at", "9999-99-99"),
+            (7, "type", "since", "aaaa"),
+        ]
+        assert canonical.observed_until == at("2024-03-01T00:00Z")
+
+    @pytest.mark.parametrize("undated", ["created_at", "closed_at", "path"])
+    def test_without_dates_or_a_table_of_their_own_outcomes_have_one_row_a_lead(
+        self, tmp_path: Path, undated: str
+    ) -> None:
+        table = "lead_id,made,status,closed_at\na,2024-01-01,lost,2024-02-01\na,2024-01-01,won,2024-03-01"
+        write(tmp_path, leads=table, outcomes=table)
+        leads = {"path": "leads.csv", "created_at": "made"}
+        outcomes = {"path": "outcomes.csv", **OUTCOMES}
+        (leads if undated == "created_at" else outcomes)[undated] = None
+        canonical = read(params(leads=leads, outcomes=outcomes, max_quarantined=0.9), tmp_path)
+        assert rows(canonical, "outcomes", "lead_id", "status") == [("a", "lost")]
+        assert refused(canonical, "outcomes") == [(2, "duplicate_key", "lead_id", "a")]
 
     def test_leads_with_no_outcome_left_are_listed_as_unsettled(self, canonical: Canonical) -> None:
         assert rows(canonical, "unsettled") == [("b",), *((f"g{i}",) for i in (0, 1, 3, 4, 5, 6))]

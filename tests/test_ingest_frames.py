@@ -11,6 +11,7 @@ import pytest
 from ingest_cases import NOW, OUTCOMES, at, engine, params, read, rows
 from propensity.data.ingest import canonical_frames
 from propensity.errors import InputError
+from propensity.params import HistoryParams
 
 # Ibis calls what DuckDB and pandas have renamed.
 pytestmark = [
@@ -99,6 +100,30 @@ class TestFrames:
         )
         tables = self.tables(outcomes=outcomes)
         assert tables["outcomes"] == [("11", "won", at("2024-02-29T23:00Z"), None, None)]
+
+    def test_changes_of_the_leads_fields(self) -> None:
+        data = self.GIVEN.data.model_copy(update={"history": HistoryParams(path="x.csv", missing=["n/a"])})
+        changes = pd.DataFrame(
+            {
+                "lead_id": ["11", "99"],
+                "field": "Size",
+                "changed_at": ["2024-07-01T12:00"] * 2,
+                "old": [None, "1"],
+                "new": [" 7 ", "n/a"],
+            }
+        )
+        made = canonical_frames(
+            self.leads(),
+            None,
+            self.GIVEN.model_copy(update={"data": data}),
+            engine(),
+            types=self.TYPES,
+            now=NOW,
+            history=changes,
+        )
+        assert [tuple(row.values()) for row in made["history"].to_pylist()] == [
+            ("11", "Size", at("2024-07-01T10:00Z"), None, "7")
+        ]
 
     def test_no_events(self) -> None:
         assert self.tables(events=self.events().head(0))["events"] == []

@@ -75,7 +75,7 @@ def test_a_run_says_what_each_stage_did_and_reconciles_the_rows(made):
     lines = made[1].stdout.splitlines()
     assert [line.split(":")[0] for line in lines if line.split(":")[0] in STAGES] == list(STAGES)
     reconciled = [line for line in lines if "rows read" in line]
-    assert len(reconciled) == 5
+    assert len(reconciled) == 6
     for line in reconciled:
         read, accepted, quarantined = (
             int(word.replace(",", "")) for word in line.split() if word.replace(",", "").isdigit()

@@ -19,6 +19,8 @@ from report_cases import (
     get_texts,
     make_card,
     make_cutoff,
+    make_finding,
+    make_horizon,
     make_measures,
     make_metrics,
     make_scores,
@@ -78,7 +80,9 @@ def test_null_metrics_are_not_available_and_never_zero() -> None:
 
 
 def test_audit_findings_are_pointed_out() -> None:
-    assert get_titles(audit=[{"code": "PRP101"}]) == ["The audit of the data found something"]
+    found = make_finding("issue", subject="grade")
+    assert get_titles(audit=[found]) == ["The audit of the data found issues"]
+    assert get_titles(audit=[make_finding("passed"), make_finding("tip", subject="colour")]) == []
 
 
 def test_the_context_is_plain_and_its_numbers_are_formatted() -> None:
@@ -252,3 +256,50 @@ def test_scores_that_are_nearly_all_the_same_are_said_loudly() -> None:
     alike = build_context(make_metrics(), make_scores([50.0, 50.1, 50.2]), card, MANIFEST)
     assert alike["notices"][0]["text"].startswith("Nine leads in ten score between 50.0 and 50.2")
     assert build_context(make_metrics(), make_scores([40.0, 60.0]), card, MANIFEST)["notices"] == []
+
+
+def test_the_audit_shows_what_matters_first_and_the_rest_apart() -> None:
+    audit = [
+        make_finding("passed", code="PRP701"),
+        make_finding("tip", subject="colour"),
+        make_finding("overruled", subject="form"),
+        make_finding("issue", subject="grade", severity="blocking"),
+        make_finding("skipped", code="PRP202", message="too few leads"),
+    ]
+    section = build(audit=audit)["audit"]
+    assert [row[2]["text"] for row in section["found"]["rows"]] == ["grade", "form", "colour"]
+    assert section["found"]["rows"][0][1] == {"text": "Issue", "note": "stops a run"}
+    assert section["found"]["rows"][1][3]["note"] == "Overruled: asked on the form"
+    assert [row[0]["text"] for row in section["others"]["rows"]] == ["PRP202", "PRP701"]
+    assert [row[1]["text"] for row in section["counts"]["rows"]] == ["1", "1", "1", "1", "1", "0"]
+
+
+def test_open_and_overruled_issues_are_named_in_the_notice() -> None:
+    audit = [make_finding("issue", subject="grade"), make_finding("overruled", subject="form")]
+    (notice,) = build(audit=audit)["notices"]
+    assert notice["text"].startswith("1 open: grade. 1 overruled by a person: form.")
+
+
+def test_the_time_to_win_is_told_with_its_interval_and_source() -> None:
+    metrics = make_metrics()
+    metrics["counts"]["cohort"]["horizon"] = make_horizon()
+    context = build(counts=metrics["counts"])
+    told = context["delay"]["verdict"]
+    assert told.startswith("90% of the wins that the data can show come within 88 days")
+    assert told.endswith("it was found from this curve, cut to a tenth of the history.")
+    figure = context["figures"]["delay"]
+    assert [row["days"] for row in figure["rows"]] == [10, 50, 100]
+    assert figure["marks"] == [{"days": 60.0, "text": "horizon 60 days"}]
+
+
+def test_without_dates_of_closing_no_curve_is_shown() -> None:
+    metrics = make_metrics()
+    metrics["counts"]["cohort"]["horizon"] = make_horizon(estimate=None, curve=[])
+    page = render(metrics)
+    assert "How long winning takes is not known" in page
+
+
+def test_without_a_horizon_a_win_counts_whenever_it_came() -> None:
+    heading = build(horizon_days=None)["heading"]
+    assert heading["within"] == ""
+    assert {"label": "Won means", "value": "at any time"} in heading["facts"]

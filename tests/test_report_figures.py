@@ -171,3 +171,17 @@ def test_a_long_label_is_cut_to_its_width_and_wide_letters_count_for_more() -> N
     svg = charts.draw_bars(make_figure([{"label": x, "value": 1.0, "text": "1.00"} for x in labels]))
     cut = re.findall(r'class="label"[^>]*>([^<]*)<', svg)
     assert cut == ["é" * 54, "é" * 53 + "…", "漢" * 26 + "…", "M" * 35 + "…"]
+
+
+def test_the_delay_curve_rises_over_days_and_marks_the_horizon() -> None:
+    rows = [
+        {"days": 0.0, "won": 0.0, "won_low": 0.0, "won_high": 0.0, "lost": 0.0},
+        {"days": 100.0, "won": 0.08, "won_low": 0.07, "won_high": 0.09, "lost": 0.16},
+    ]
+    svg = charts.draw_delay(make_figure(rows, [{"days": 50.0, "text": "horizon 50 days"}]))
+    (guide,) = find_shapes(svg, "line", "guide")
+    assert guide["x1"] == guide["x2"]
+    left, right = charts.LEFT, charts.RIGHT
+    assert guide["x1"] == (left + right) / 2
+    assert "horizon 50 days" in svg
+    assert svg.count('class="bound"') == 2

@@ -28,6 +28,7 @@ FILES = (
     "outcomes.csv",
     "events.parquet",
     "stages.csv",
+    "history.csv",
     "spend.csv",
     "truth/snapshots.parquet",
     "truth/effects.json",
@@ -274,6 +275,7 @@ def test_nothing_stands_in_the_tables_after_observed_until(small):
         "events": ["event_at", "known_at"],
         "outcomes": ["closed_at"],
         "stages": ["entered_at"],
+        "history": ["changed_at"],
         "spend": ["period_end"],
         "truth": ["as_of"],
     }
@@ -327,6 +329,41 @@ def test_leaky_columns_give_the_outcome_away(crm):
     assert won[crm.leads["lead_rating"] == "hot"].mean() > 3 * won.mean()
     visits = crm.events.loc[crm.events["type"] == "visit", "lead_id"].value_counts()
     assert (crm.leads.set_index("lead_id")["visits_total"].reindex(visits.index) == visits).all()
+
+
+def test_each_lead_had_its_owners_one_after_the_other_and_has_the_last(small):
+    first_of: dict[str, str] = {}
+    held: dict[str, str] = {}
+    for change in small.history.itertuples():
+        first_of.setdefault(change.lead_id, change.old)
+        assert change.old == held.get(change.lead_id, change.old)
+        assert change.new != change.old
+        held[change.lead_id] = change.new
+    owner = small.leads.set_index("lead_id")["owner"]
+    assert owner[list(held)].to_dict() == held
+    assert (owner.loc[list(first_of)] != pd.Series(first_of)).mean() > 0.8
+    assert "owner" in small.effects["columns_without_effect"]
+
+
+def test_owners_change_after_the_creation_and_up_to_the_end(small):
+    changes = small.history.merge(small.leads[["lead_id", "created_at"]], on="lead_id")
+    assert (changes["changed_at"] > changes["created_at"]).all()
+    assert small.history["changed_at"].is_monotonic_increasing
+    late = small.history["changed_at"] > small.leads["created_at"].max() - pd.Timedelta(days=60)
+    assert late.sum() > 20
+
+
+def test_owners_tell_nothing_about_the_outcome(crm):
+    ended = crm.outcomes["status"] != "open"
+    won = crm.outcomes["status"][ended] == "won"
+    by_owner = won.groupby(crm.leads["owner"][ended]).agg(["mean", "size"])
+    error = np.sqrt(won.mean() * (1 - won.mean()) / by_owner["size"])
+    assert ((by_owner["mean"] - won.mean()).abs() < 3.5 * error).all()
+    years = (crm.observed_until - crm.leads["created_at"]) / pd.Timedelta(days=365)
+    changes = crm.leads["lead_id"].map(crm.history["lead_id"].value_counts()).fillna(0)
+    for rows in (ended, ~ended):
+        rate = changes[rows].sum() / years[rows].sum()
+        assert rate == pytest.approx(1.0, abs=3.5 / np.sqrt(years[rows].sum()))
 
 
 # --- the written files -----------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from itertools import pairwise
 
 import numpy as np
@@ -121,3 +122,116 @@ def test_the_description_counts_what_each_part_holds():
     assert train["wins"] == snapshots.loc[split.part == "train", "won"].sum()
     assert train["from"] == pd.Timestamp("2024-01-01", tz="UTC")
     assert described["by"] == "time"
+
+
+# --- Immature snapshots with weights -----------------------------------------------------------------
+
+WAIT = st.one_of(st.none(), st.integers(1, 40))
+a_snapshot = st.tuples(st.integers(0, 300), st.integers(0, 80), st.sampled_from([0.0, 3.0]), WAIT)
+
+
+def snapshots_of(rows, horizon=10):
+    """Snapshots from (day of creation, group, age, days from the snapshot to its lead's closing)."""
+    day, group, age, wait = zip(*rows, strict=True)
+    start = pd.Timestamp("2024-01-01", tz="UTC").as_unit("us")
+    frame = pd.DataFrame({"created_at": start + pd.to_timedelta(pd.Series(day), unit="D"), "age_days": age})
+    frame["group"] = [f"g{g}" for g in group]
+    frame["as_of"] = frame["created_at"] + pd.to_timedelta(frame["age_days"], unit="D")
+    frame["closed_at"] = frame["as_of"] + pd.to_timedelta(pd.Series(wait, dtype="float64"), unit="D")
+    return frame.assign(label_end=frame["as_of"] + pd.Timedelta(days=horizon))
+
+
+def split_both_ways(snapshots):
+    try:
+        return tuple(split_by_time(snapshots, SHARES, weigh_immature=weigh) for weigh in (False, True))
+    except InputError:
+        return None
+
+
+def test_what_is_decided_before_the_part_ends_stays_and_stands_for_what_is_not():
+    # One lead a day; every second one is closed after two days. Train ends when stop begins, and of the nine
+    # snapshots before that whose window of ten days reaches over it, the closed ones stay but for the last.
+    rows = [(day, day, 0.0, 2 if day % 2 else None) for day in range(120)]
+    left_out, weighed = split_both_ways(snapshots_of(rows))
+    end = (weighed.part == "stop").idxmax()
+    added = weighed.part.notna() & left_out.part.isna()
+    train = added & (weighed.part == "train")
+    assert train.index[train].tolist() == [d for d in range(end - 9, end - 1) if d % 2]
+    undecided = sum(weighed.weighting[p]["undecided"] for p in ("train", "stop"))
+    assert weighed.dropped["undecided when the next part begins"] == undecided > 0
+    assert weighed.weighting["train"]["immature"] == train.sum()
+    # A closed lead was sure to be seen if it was taken in two days before the end; an open one needed ten.
+    heavy = weighed.weight[(weighed.part == "train") & (weighed.part.index % 2 == 0)].unique()
+    light = weighed.weight[(weighed.part == "train") & (weighed.part.index % 2 == 1)].unique()
+    assert len(heavy) == len(light) == 1
+    assert heavy[0] > light[0]
+
+
+@given(st.lists(a_snapshot, min_size=60, max_size=200))
+def test_weights_touch_the_fitted_parts_only(rows):
+    snapshots = snapshots_of(rows)
+    both = split_both_ways(snapshots)
+    if both is None:
+        return
+    left_out, weighed = both
+    for part in ("calibrate", "test"):
+        pd.testing.assert_series_equal(left_out.part == part, weighed.part == part)
+        assert (weighed.weight[weighed.part == part] == 1).all()
+    stayed = left_out.part.notna()
+    pd.testing.assert_series_equal(left_out.part[stayed], weighed.part[stayed])
+    assert (left_out.weight == 1).all()
+    for part in weighed.weighting:
+        assert weighed.weight[weighed.part == part].mean() == pytest.approx(1)
+    assert weighed.part.notna().sum() + sum(weighed.dropped.values()) == len(snapshots)
+
+
+@given(st.lists(a_snapshot, min_size=60, max_size=200))
+def test_with_weights_too_no_part_knows_what_comes_later_and_no_group_stands_in_two(rows):
+    snapshots = snapshots_of(rows)
+    both = split_both_ways(snapshots)
+    if both is None:
+        return
+    kept = snapshots.assign(part=both[1].part).dropna(subset="part")
+    assert kept.groupby("group")["part"].nunique().max() == 1
+    decided = kept[["label_end", "closed_at"]].min(axis=1)
+    for i, part in enumerate(PARTS[:-1]):
+        later = kept[kept["part"].isin(PARTS[i + 1 :])]
+        if len(later):
+            assert (decided[kept["part"] == part] <= later["created_at"].min()).all()
+
+
+def test_a_group_with_final_labels_in_a_later_part_is_not_drawn_into_an_earlier_one():
+    rows = [(day, day, 0.0, 2) for day in range(120)]
+    _, before = split_both_ways(snapshots_of(rows))
+    last = (before.part == "stop").idxmax() - 3
+    rows.append((110, last, 0.0, 2))
+    left_out, weighed = split_both_ways(snapshots_of(rows))
+    assert before.part[last] == "train"
+    assert pd.isna(weighed.part[last])
+    assert left_out.part[120] == weighed.part[120] == "test"
+
+
+def test_weights_without_a_window_have_no_effect_and_say_so(caplog):
+    snapshots = daily(29).assign(lead_id=[f"l{i}" for i in range(29)], account_id=None, won=True)
+    snapshots.loc[::2, "won"] = False
+    snapshots["label_end"] = pd.Series(pd.NaT, index=snapshots.index, dtype="datetime64[us, UTC]")
+    with caplog.at_level(logging.INFO):
+        split = split_snapshots(
+            snapshots, pd.DataFrame(), SplitParams(group="lead_id"), seed=1, immature="weight"
+        )
+    assert (split.weight == 1).all()
+    assert split.weighting == {}
+    assert "has no effect" in caplog.text
+    assert "not dated" in caplog.text
+
+
+def test_the_description_shows_the_weights():
+    rows = [(day, day, 0.0, 2 if day % 2 else None) for day in range(120)]
+    snapshots = snapshots_of(rows).assign(lead_id=[f"l{d}" for d in range(120)], account_id=None)
+    snapshots["won"] = snapshots["closed_at"].notna()
+    params = SplitParams(group="lead_id")
+    split = split_snapshots(snapshots, pd.DataFrame(), params, seed=1, immature="weight")
+    parts = describe_parts(snapshots, split, params)["parts"]
+    assert parts["train"]["weights"]["immature"] == 4
+    assert parts["train"]["weights"]["effective"] < parts["train"]["snapshots"]
+    assert "weights" not in parts["test"]

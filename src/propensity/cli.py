@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from propensity import __version__
-from propensity.errors import PropensityError
+from propensity.errors import AuditError, PropensityError
 
 app = typer.Typer(
     name="propensity",
@@ -52,18 +52,24 @@ def _configure(
 
 @app.command()
 def init(
-    path: Annotated[Path, typer.Argument(help="Where to write the file.")] = Path("params.yaml"),
+    leads: Annotated[
+        Path | None, typer.Argument(help="The leads: CSV or Parquet. Left out: a template is written.")
+    ] = None,
+    events: Annotated[Path | None, typer.Option(help="What the leads did: CSV or Parquet.")] = None,
+    outcomes: Annotated[
+        Path | None, typer.Option(help="How they ended, if that is not in the leads: CSV or Parquet.")
+    ] = None,
 ) -> None:
-    """Write a params.yaml to start from, every key explained."""
-    from importlib.resources import files
+    """Write a params.yaml to start from: for a stranger's files, or the template with every key explained."""
+    from propensity.commands import start_params, write_template
 
-    from propensity.data.files import write_text
-    from propensity.errors import InputError
-
-    if path.exists():
-        raise InputError(f"{path} exists; move it away or name another file")
-    write_text((files("propensity") / "params_template.yaml").read_text(encoding="utf-8"), path)
-    typer.echo(f"{path}: name your columns in it, then 'propensity --params {path} run'")
+    if leads is None:
+        if events is not None or outcomes is not None:
+            raise typer.BadParameter("--events and --outcomes need the leads they belong to")
+        typer.echo(write_template(_State.params))
+        return
+    interactive = sys.stdin.isatty() and sys.stdout.isatty()
+    typer.echo(start_params(_State.params, leads, events=events, outcomes=outcomes, interactive=interactive))
 
 
 @app.command()
@@ -100,6 +106,21 @@ def run(
     with locked(workspace.folder / LOCK):
         for name in wanted:
             typer.echo(f"{name + ':':<10} {STAGES[name](workspace)}")
+
+
+@app.command()
+def audit() -> None:
+    """Look for what is not known in time: leaks, counters, truncated outcomes, parts that overlap."""
+    from propensity.commands import audit_raw
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        told, stops = audit_raw(workspace)
+    typer.echo(told)
+    if stops:
+        raise AuditError(stops)
 
 
 @app.command()

@@ -5,6 +5,7 @@
     PropensityError
     ├── ParamsError      3   params.yaml refused
     ├── InputError       3   a file, table, column or value refused
+    ├── AuditError       3   the audit found what would make a model worthless
     ├── QuarantineError  4   too large a share of the rows is bad
     ├── BundleError      5   a bundle failed verification
     └── BusyError       75   locked or unreachable; try again later
@@ -32,6 +33,12 @@ class ParamsError(PropensityError):
 
 class InputError(PropensityError):
     """A file, table, column or value in the input was refused; nothing was written."""
+
+    exit_code = 3
+
+
+class AuditError(PropensityError):
+    """The audit has findings of the gravest kind that nobody has overruled."""
 
     exit_code = 3
 

@@ -59,6 +59,7 @@ class OutcomesParams(Section):
     status: str = "status"
     won: list[str] = Field(min_length=1)
     lost: list[str] = []
+    opened_at: str | None = None
     closed_at: str | None = None
     amount: str | None = None
     reason: str | None = None
@@ -144,6 +145,14 @@ class DataParams(Section):
         return None if value is None else str(value)
 
 
+class Overruling(Section):
+    """A finding of the audit that a person accepts, and why."""
+
+    check: str
+    subject: str | None = None
+    reason: Annotated[str, Field(min_length=3)]
+
+
 class FeaturesParams(Section):
     demographic: list[str] = []
     firmographic: list[str] = []
@@ -157,7 +166,7 @@ class FeaturesParams(Section):
     ]
     lookback_days: list[Days] = Field(default=[7, 30, 90], min_length=1)
     exclude: list[str] = []
-    allow: list[dict[str, str]] = Field(default=[], max_length=0)
+    allow: list[Overruling] = []
     monotone: dict[str, Literal[-1, 1]] = {}
 
     @model_validator(mode="after")
@@ -175,7 +184,8 @@ class FeaturesParams(Section):
 
 class SnapshotsParams(Section):
     ages_days: list[Annotated[float, Field(ge=0)]] = Field(default=[0, 3, 7, 14, 30], min_length=1)
-    horizon_days: Days = 90
+    horizon_days: Days | Literal["auto"] = 90
+    immature: Literal["leave_out", "weight"] = "leave_out"
 
     @field_validator("ages_days")
     @classmethod

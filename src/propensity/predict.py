@@ -62,6 +62,7 @@ class Predictor:
                 bundle.plan,
                 events=given.get("events"),
                 outcomes=given.get("outcomes"),
+                history=given.get("history"),
             ).order_by("snapshot")
         )
         self._rules = CompiledQuery(lambda given: disqualified_leads(given["leads"], self.params.disqualify))
@@ -92,6 +93,7 @@ class Predictor:
         as_of: Any = None,
         *,
         outcomes: pd.DataFrame | None = None,
+        history: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Score leads as of a moment.
 
@@ -108,6 +110,9 @@ class Predictor:
             left out.
         outcomes : DataFrame, optional
             How colleagues' leads ended, for a model that uses ``account``.
+        history : DataFrame, optional
+            The changes of the leads' fields, from which a model that was trained with ``data.history``
+            rebuilds what they held at `as_of`. Without it, `leads` is taken to hold what was known then.
 
         Returns
         -------
@@ -121,7 +126,7 @@ class Predictor:
         InputError
             A column is missing, a value is bad, or a lead was created after `as_of`.
         """
-        table, disqualified = self._features(leads, events, as_of, outcomes)
+        table, disqualified = self._features(leads, events, as_of, outcomes, history)
         return score_features(self.bundle, table, disqualified)
 
     def explain(
@@ -131,9 +136,10 @@ class Predictor:
         as_of: Any = None,
         *,
         outcomes: pd.DataFrame | None = None,
+        history: pd.DataFrame | None = None,
     ) -> Any:
         """Return a ``shap.Explanation`` of the scores, in points; parameters as for `score`."""
-        table, _ = self._features(leads, events, as_of, outcomes)
+        table, _ = self._features(leads, events, as_of, outcomes, history)
         points = compute_table_points(self.bundle, table)
         return make_explanation(points, table, self.bundle.features)
 
@@ -144,12 +150,18 @@ class Predictor:
         as_of: Any = None,
         *,
         outcomes: pd.DataFrame | None = None,
+        history: pd.DataFrame | None = None,
     ) -> pd.DataFrame:
         """Return the feature table that `score` reads; parameters as for `score`."""
-        return self._features(leads, events, as_of, outcomes)[0]
+        return self._features(leads, events, as_of, outcomes, history)[0]
 
     def _features(
-        self, leads: Any, events: pd.DataFrame | None, as_of: Any, outcomes: pd.DataFrame | None
+        self,
+        leads: Any,
+        events: pd.DataFrame | None,
+        as_of: Any,
+        outcomes: pd.DataFrame | None,
+        history: pd.DataFrame | None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
         plan, now = self.bundle.plan, datetime.now(UTC)
         frame = pd.DataFrame([dict(leads)]) if isinstance(leads, Mapping) else leads
@@ -164,7 +176,14 @@ class Predictor:
         with self._lock:
             con = self._con = self._con or connect(self.params.data)
             tables = canonical_frames(
-                frame, events, self.params, con, outcomes=outcomes, types=self._types, now=now
+                frame,
+                events,
+                self.params,
+                con,
+                types=self._types,
+                now=now,
+                outcomes=outcomes,
+                history=history,
             )
             passed = tables["leads"].to_pandas().sort_values("row", ignore_index=True)
             spine = make_spine(passed, self._moments(as_of, now, len(passed)))

@@ -28,6 +28,7 @@ def ingest(ws: Workspace) -> str:
 
 def cohort(ws: Workspace) -> str:
     """Make the snapshots with their labels."""
+    from propensity.cohort.delay import describe_horizon, episode_times, horizon_to_json, resolve_horizon
     from propensity.cohort.labels import add_labels
     from propensity.cohort.snapshots import training_snapshots
     from propensity.data.fetch import fetch
@@ -40,33 +41,55 @@ def cohort(ws: Workspace) -> str:
     canonical = read_canonical(con, ws.interim)
     tables = canonical.tables
     dated = ws.params.data.leads.created_at is not None
+    dated_closings = dated and ws.params.data.outcomes.closed_at is not None
+    disqualified = disqualified_leads(tables["leads"], ws.params.disqualify)
+    until = canonical.observed_until
+    times = episode_times(
+        tables["leads"],
+        tables["outcomes"],
+        disqualified,
+        tables["unsettled"],
+        observed_until=until,
+        stages=tables.get("stages"),
+        events=tables.get("events"),
+    )
+    horizon = resolve_horizon(
+        fetch(con, times) if dated_closings else None,
+        ws.params.snapshots.horizon_days,
+        observed_until=until,
+        seed=ws.params.model.seed,
+    )
     snapshots, counted = training_snapshots(
         tables["leads"],
         tables["outcomes"],
-        disqualified_leads(tables["leads"], ws.params.disqualify),
+        disqualified,
         tables["unsettled"],
         ages_days=ws.params.snapshots.ages_days if dated else None,
         observed_until=canonical.observed_until,
+        stages=tables.get("stages"),
+        events=tables.get("events"),
     )
     labelled = add_labels(
         snapshots,
-        horizon_days=ws.params.snapshots.horizon_days,
-        observed_until=canonical.observed_until,
-        dated_closings=dated and ws.params.data.outcomes.closed_at is not None,
+        horizon_days=horizon.days,
+        observed_until=until,
+        dated_closings=dated_closings,
     )
     table = con.to_pyarrow(labelled.order_by("snapshot"))
     counts = fetch(con, counted).iloc[0].to_dict()
     counts["immature"] = table.num_rows - int(table["mature"].to_numpy().sum())
     write_parquet(table, ws.interim / "snapshots.parquet")
-    write_json(counts, ws.interim / "cohort.json")
+    write_json({**counts, "horizon": horizon_to_json(horizon)}, ws.interim / "cohort.json")
     return (
         f"{counts['leads']:,} leads gave {counts['snapshots']:,} snapshots; left out of training are "
-        f"{counts['immature']:,} whose outcome is not final yet"
+        f"{counts['immature']:,} whose outcome is not final yet; {describe_horizon(horizon)}"
     )
 
 
 def features(ws: Workspace) -> str:
     """Compute every feature of every mature snapshot as of its moment."""
+    from functools import partial
+
     from propensity.data.fetch import fetch
     from propensity.data.files import write_json, write_parquet
     from propensity.data.ingest import read_canonical
@@ -74,15 +97,21 @@ def features(ws: Workspace) -> str:
     from propensity.features.behaviour import frequent_assets
     from propensity.features.build import build_features
     from propensity.features.catalogue import catalogue, feature_to_json, make_plan, plan_to_json
+    from propensity.features.history import history_fields
 
     con = connect(ws.params.data, folder=ws.folder)
     canonical = read_canonical(con, ws.interim)
     tables = canonical.tables
-    plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types)
+    history = tables.get("history")
+    logged = [] if history is None else fetch(con, history_fields(history))["field"].tolist()
+    make = partial(
+        make_plan, ws.params.data, ws.params.features, canonical.attribute_types, history_fields=logged
+    )
+    plan = make()
     if plan.has_asset and plan.event_types:
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
         assets = {str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]}
-        plan = make_plan(ws.params.data, ws.params.features, canonical.attribute_types, assets=assets)
+        plan = make(assets=assets)
     snapshots = con.read_parquet(ws.interim / "snapshots.parquet")
     built = build_features(
         snapshots.filter(snapshots.mature),
@@ -90,6 +119,7 @@ def features(ws: Workspace) -> str:
         plan,
         events=tables.get("events"),
         outcomes=tables.get("outcomes"),
+        history=history,
     )
     table = con.to_pyarrow(built.order_by("snapshot"))
     listed = catalogue(plan)
@@ -108,8 +138,14 @@ def split(ws: Workspace) -> str:
 
     snapshots = pd.read_parquet(ws.interim / "snapshots.parquet").query("mature").reset_index(drop=True)
     leads = pd.read_parquet(ws.interim / "leads.parquet")
-    parts = split_snapshots(snapshots, leads, ws.params.split, seed=ws.params.model.seed)
-    labelled = snapshots[["snapshot", "won"]].assign(split=parts.part, weight=1.0)
+    parts = split_snapshots(
+        snapshots,
+        leads,
+        ws.params.split,
+        seed=ws.params.model.seed,
+        immature=ws.params.snapshots.immature,
+    )
+    labelled = snapshots[["snapshot", "won"]].assign(split=parts.part, weight=parts.weight)
     table = labelled.merge(pd.read_parquet(ws.interim / "features.parquet"), on="snapshot", validate="1:1")
     keys = ["lead_id", "as_of", "split", "won", "weight"]
     table = table[[*keys, *(c for c in table.columns if c not in {*keys, "snapshot"})]]
@@ -119,6 +155,48 @@ def split(ws: Workspace) -> str:
     sizes = ", ".join(f"{name} {part['snapshots']:,}" for name, part in description["parts"].items())
     warning = "; RANDOM, because nothing says which lead came first" if ws.params.split.by == "random" else ""
     return f"snapshots by {ws.params.split.by}: {sizes}{warning}"
+
+
+def audit(ws: Workspace) -> str:
+    """Look for what is not known in time; findings of the gravest kind stop the run."""
+    from propensity.audit.findings import finding_to_json
+    from propensity.audit.telling import count_results, tell_stop
+    from propensity.data.files import write_json
+    from propensity.errors import AuditError
+
+    findings = audit_findings(ws)
+    write_json([finding_to_json(finding) for finding in findings], ws.reports / "audit.json")
+    if any(finding.stops for finding in findings):
+        raise AuditError(f"{tell_stop(findings)}\n\nAll findings: {shown(ws.reports / 'audit.json')}")
+    return f"{count_results(findings)}; {shown(ws.reports / 'audit.json')}"
+
+
+def audit_findings(ws: Workspace) -> list[Any]:
+    """Return what the audit finds in the tables that the stages before it wrote."""
+    import pandas as pd
+
+    from propensity.audit.catalogue import run_audit
+    from propensity.audit.tables import make_records
+    from propensity.data.files import read_json
+    from propensity.data.ingest import read_canonical
+    from propensity.data.sources import connect
+    from propensity.features.catalogue import Plan
+
+    con = connect(ws.params.data, folder=ws.folder)
+    canonical = read_canonical(con, ws.interim)
+    records = make_records(
+        con,
+        canonical.tables,
+        canonical.attribute_types,
+        pd.read_parquet(ws.interim / "snapshots.parquet"),
+        pd.read_parquet(ws.processed / "training.parquet"),
+        Plan(**read_json(ws.interim / "features.json")["plan"]),
+        channel=ws.params.data.leads.channel,
+        split=ws.params.split,
+        seed=ws.params.model.seed,
+        observed_until=canonical.observed_until,
+    )
+    return run_audit(records, ws.params.features.allow)
 
 
 def train(ws: Workspace) -> str:
@@ -218,7 +296,10 @@ def evaluate(ws: Workspace) -> str:
 
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     seed = ws.params.model.seed
-    train, test, calibration = (_read_part(ws, name) for name in ("train", "test", "calibrate"))
+    parts = ("train", "stop", "test", "calibrate")
+    train, stop, test, calibration = (_read_part(ws, name) for name in parts)
+    # The baselines take no weights, and so only labels that were final before the next part.
+    train = train[train["known"] <= stop["moment"].min()]
     won, groups = test["won"].to_numpy(dtype=bool), test["group"].to_numpy()
     won_train = train["won"].to_numpy(dtype=bool)
     probability = probability_of(log_odds(made, test))
@@ -228,7 +309,7 @@ def evaluate(ws: Workspace) -> str:
     points = compute_table_points(made, test.sample(min(len(test), 5000), random_state=seed))
     metrics: dict[str, Any] = {
         "model_version": made.model_version,
-        "horizon_days": ws.params.snapshots.horizon_days,
+        "horizon_days": read_json(ws.interim / "cohort.json")["horizon"]["days"],
         "split": read_json(ws.processed / "split.json"),
         "model": {
             **read_json(ws.models / "candidate" / "training.json"),
@@ -256,7 +337,7 @@ def evaluate(ws: Workspace) -> str:
         else None,
         "cutoffs": made.cutoffs,
         **mean_absolute_points(points, made.features),
-        "audit": [],
+        "audit": read_json(ws.reports / "audit.json"),
     }
     metrics["cutoff_curve"] = metrics["model"].pop("cutoff_curve")
     metrics["counts"] = {
@@ -354,14 +435,21 @@ def score_tables(
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
     outcomes = None if everyone else tables["outcomes"]
     leads = tables["leads"] if everyone else tables["leads"].anti_join(tables["unsettled"], "lead_id")
-    spine = scoring_snapshots(leads, outcomes, as_of=moment)
+    spine = scoring_snapshots(
+        leads, outcomes, as_of=moment, stages=tables.get("stages"), events=tables.get("events")
+    )
     if moment is None and fetch(con, spine).empty:
         # An undated table of closed leads: the test part stands in for the leads to come.
         test = _read_part(ws, "test")["lead_id"].tolist()
         spine = scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None)
     spine = con.create_table("spine", spine, overwrite=True)
     table = build_features(
-        spine, tables["leads"], made.plan, events=tables.get("events"), outcomes=tables.get("outcomes")
+        spine,
+        tables["leads"],
+        made.plan,
+        events=tables.get("events"),
+        outcomes=tables.get("outcomes"),
+        history=tables.get("history"),
     )
     disqualified = fetch(con, disqualified_leads(tables["leads"], trained_with(made).disqualify))
     scores = score_features(made, fetch(con, table.order_by("snapshot")), disqualified)
@@ -370,7 +458,9 @@ def score_tables(
     scored = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
     left_out = fetch(con, leads.agg(n=leads.count()))["n"].item() - len(scores) if everyone else 0
     later = f"; {left_out:,} created later are left out" if left_out else ""
-    return f"{scored}: {tiers or 'none is open'}{later}; {shown(ws.scores)}"
+    stale = "" if "history" in tables else ", ".join(made.plan.rebuilt)
+    taken = f"; {stale} as they stand in leads, for data.history is not named" if stale else ""
+    return f"{scored}: {tiers or 'none is open'}{later}{taken}; {shown(ws.scores)}"
 
 
 def _read_part(ws: Workspace, part: str) -> Any:
@@ -394,7 +484,7 @@ def _data_window(ws: Workspace) -> dict[str, Any]:
         "observed_until": ingested["observed_until"],
         "files": ingested["files"],
         "parts": parts["parts"],
-        "horizon_days": ws.params.snapshots.horizon_days,
+        "horizon_days": read_json(ws.interim / "cohort.json")["horizon"]["days"],
     }
 
 
@@ -416,6 +506,7 @@ STAGES: dict[str, Callable[[Workspace], str]] = {
     "cohort": cohort,
     "features": features,
     "split": split,
+    "audit": audit,
     "train": train,
     "calibrate": calibrate,
     "bundle": bundle,

@@ -11,7 +11,7 @@ from propensity.cohort.snapshots import days
 
 
 def add_labels(
-    snapshots: ir.Table, *, horizon_days: float, observed_until: datetime | None, dated_closings: bool
+    snapshots: ir.Table, *, horizon_days: float | None, observed_until: datetime | None, dated_closings: bool
 ) -> ir.Table:
     """Add ``won``, ``mature`` and ``label_end`` to each snapshot.
 
@@ -24,8 +24,8 @@ def add_labels(
     ----------
     snapshots : ibis table
         With ``as_of``, ``status`` and ``closed_at``.
-    horizon_days : float
-        Days after ``as_of`` in which a win counts.
+    horizon_days : float or None
+        Days after ``as_of`` in which a win counts; not read where closings have no date.
     observed_until : datetime or None
         The last moment the data covers.
     dated_closings : bool
@@ -36,6 +36,7 @@ def add_labels(
         return snapshots.mutate(
             won=won, mature=snapshots.status != "open", label_end=ibis.null("timestamp('UTC', 6)")
         )
+    assert horizon_days is not None
     label_end = snapshots.as_of + days(horizon_days)
     within = (snapshots.closed_at > snapshots.as_of) & (snapshots.closed_at <= label_end)
     return snapshots.mutate(

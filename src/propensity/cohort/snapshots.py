@@ -9,6 +9,7 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 
+from propensity.cohort.episodes import known_episodes, lead_episodes
 from propensity.errors import InputError, some
 
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -19,75 +20,76 @@ def days(n: float) -> ir.IntervalScalar:
     return ibis.interval(microseconds=round(n * MICROSECONDS_PER_DAY))
 
 
-def with_outcomes(leads: ir.Table, outcomes: ir.Table, *, observed_until: datetime | None) -> ir.Table:
-    """Join each lead with how it ended, as far as that was known at `observed_until`.
+def with_outcomes(
+    leads: ir.Table,
+    outcomes: ir.Table | None,
+    *,
+    observed_until: datetime | None,
+    stages: ir.Table | None = None,
+    events: ir.Table | None = None,
+) -> ir.Table:
+    """Join each lead with its episodes and how they ended, as far as that was known at `observed_until`.
 
     Parameters
     ----------
-    leads, outcomes : ibis tables
-        Canonical tables, one row per ``lead_id``.
+    leads, outcomes, stages, events : ibis tables
+        Canonical tables; stages and events tell when a lead was reopened. Without outcomes every lead is
+        taken to be open.
     observed_until : datetime or None
-        The last moment the data covers. A closing after it counts as open. None: a table without
-        dates, in which every status stands.
+        The last moment the data covers. A closing after it counts as open, and an episode that opens
+        after it is not there. None: a table without dates, in which every status stands.
 
     Returns
     -------
     ibis table
-        One row per lead: ``lead_id, account_id, channel, created_at, status, closed_at``. A lead
-        without an outcome is open.
+        One row per episode: ``lead_id, account_id, channel, created_at, episode, opened_at, status,
+        closed_at``. A lead without an outcome is open.
     """
-    joined = leads.left_join(outcomes.select("lead_id", "status", "closed_at"), "lead_id")
-    status = joined.status.fill_null("open")
-    if observed_until is not None:
-        unknown_yet = (joined.closed_at > observed_until).fill_null(False)
-        status = unknown_yet.ifelse("open", status)
-    return joined.select(
-        "lead_id",
-        "account_id",
-        "channel",
-        "created_at",
-        status=status,
-        closed_at=(status == "open").ifelse(ibis.null("timestamp('UTC', 6)"), joined.closed_at),
+    episodes = lead_episodes(leads, outcomes, stages=stages, events=events)
+    known = known_episodes(episodes, observed_until=observed_until)
+    about = leads.select("lead_id", "account_id", "channel", "created_at")
+    return about.inner_join(known, "lead_id").select(
+        *about.columns, "episode", "opened_at", "status", "closed_at"
     )
 
 
-def snapshots_at_ages(leads: ir.Table, ages_days: list[float]) -> ir.Table:
-    """Give each lead one row per age, at ``as_of = created_at + age``, whether or not it is eligible.
+def snapshots_at_ages(episodes: ir.Table, ages_days: list[float]) -> ir.Table:
+    """Give each episode one row per age, at ``as_of = opened_at + age``, whether or not it is eligible.
 
     Returns
     -------
     ibis table
-        The columns of `leads` with ``as_of`` (UTC) and ``age_days``.
+        The columns of `episodes` with ``as_of`` (UTC) and ``age_days``.
     """
     return ibis.union(
         *(
-            leads.mutate(as_of=leads.created_at + days(age), age_days=ibis.literal(age, "float64"))
+            episodes.mutate(as_of=episodes.opened_at + days(age), age_days=ibis.literal(age, "float64"))
             for age in ages_days
         ),
         distinct=False,
     )
 
 
-def snapshots_without_time(leads: ir.Table) -> ir.Table:
+def snapshots_without_time(episodes: ir.Table) -> ir.Table:
     """Give each lead of an undated table its only row, with ``as_of`` and ``age_days`` null."""
-    return leads.mutate(as_of=ibis.null("timestamp('UTC', 6)"), age_days=ibis.null("float64"))
+    return episodes.mutate(as_of=ibis.null("timestamp('UTC', 6)"), age_days=ibis.null("float64"))
 
 
-def snapshots_at(leads: ir.Table, as_of: datetime) -> ir.Table:
-    """Give each lead one row at the same moment `as_of`, with its age then."""
+def snapshots_at(episodes: ir.Table, as_of: datetime) -> ir.Table:
+    """Give each episode one row at the same moment `as_of`, with its age then."""
     at = ibis.literal(as_of, "timestamp('UTC', 6)")
-    age = at.delta(leads.created_at, unit="microsecond") / MICROSECONDS_PER_DAY
-    return leads.mutate(as_of=at, age_days=age)
+    age = at.delta(episodes.opened_at, unit="microsecond") / MICROSECONDS_PER_DAY
+    return episodes.mutate(as_of=at, age_days=age)
 
 
 def open_at(snapshots: ir.Table) -> ir.BooleanValue:
-    """Say which snapshots show a lead that exists and is still open at its ``as_of``.
+    """Say which snapshots show an episode that has begun and is still open at its ``as_of``.
 
-    A lead closed at the very moment of the snapshot is closed. Where there is no closing time, a
-    snapshot at creation counts as open, and an undated one always does.
+    An episode closed at the very moment of the snapshot is closed. Where there is no closing time, a
+    snapshot at the beginning counts as open, and an undated one always does.
     """
-    created = (snapshots.created_at <= snapshots.as_of).fill_null(True)
-    return created & (snapshots.closed_at > snapshots.as_of).fill_null(True)
+    begun = (snapshots.opened_at <= snapshots.as_of).fill_null(True)
+    return begun & (snapshots.closed_at > snapshots.as_of).fill_null(True)
 
 
 def training_snapshots(
@@ -98,10 +100,14 @@ def training_snapshots(
     *,
     ages_days: list[float] | None,
     observed_until: datetime | None,
+    stages: ir.Table | None = None,
+    events: ir.Table | None = None,
 ) -> tuple[ir.Table, ir.Table]:
     """Make the snapshots to learn from: of leads that exist, are open and are not disqualified.
 
-    A lead whose outcome was refused at ingest is left out: it may have ended, nobody knows when or how.
+    A snapshot belongs to the episode that is open at its moment, and its status and close are those of
+    that episode. A lead whose outcome was refused at ingest is left out: it may have ended, nobody knows
+    when or how.
 
     Parameters
     ----------
@@ -112,8 +118,11 @@ def training_snapshots(
     unsettled : ibis table
         ``lead_id`` of the leads whose outcome was refused.
     ages_days : list of float or None
-        Days after creation; None for an undated table, whose leads have one snapshot each.
+        Days after an episode's beginning, which for the first is the creation; None for an undated
+        table, whose leads have one snapshot each.
     observed_until : datetime or None
+    stages, events : ibis tables, optional
+        Canonical tables, which tell when a lead was reopened.
 
     Returns
     -------
@@ -121,10 +130,11 @@ def training_snapshots(
         Numbered from 0 in the order of ``(lead_id, as_of)``: ``snapshot, lead_id, account_id,
         channel, created_at, status, closed_at, as_of, age_days``.
     counts : ibis table
-        One row: ``leads`` in all, ``disqualified`` and ``unsettled`` leads, and of the others' possible
-        snapshots those ``after_the_data`` ends and those of ``closed`` leads.
+        One row: ``leads`` in all, ``disqualified`` and ``unsettled`` leads, of the others the number of
+        ``reopened`` leads and of ``episodes``, and of their possible snapshots those ``after_the_data``
+        ends and those of ``closed`` leads.
     """
-    known = with_outcomes(leads, outcomes, observed_until=observed_until)
+    known = with_outcomes(leads, outcomes, observed_until=observed_until, stages=stages, events=events)
     pursued = known.anti_join(disqualified, "lead_id").anti_join(unsettled, "lead_id")
     possible = snapshots_without_time(pursued) if ages_days is None else snapshots_at_ages(pursued, ages_days)
     covered = ibis.literal(True) if observed_until is None else possible.as_of <= observed_until
@@ -138,17 +148,26 @@ def training_snapshots(
         totals.cross_join(leads.agg(leads=leads.count()))
         .cross_join(disqualified.agg(disqualified=disqualified.count()))
         .cross_join(unsettled.agg(unsettled=unsettled.count()))
+        .cross_join(pursued.agg(reopened=pursued.count(where=pursued.episode == 2), episodes=pursued.count()))
     )
-    return _numbered(flagged.filter("covered", "open").drop("covered", "open")), counts
+    return _numbered(flagged.filter("covered", "open")), counts
 
 
-def scoring_snapshots(leads: ir.Table, outcomes: ir.Table | None, *, as_of: datetime | None) -> ir.Table:
+def scoring_snapshots(
+    leads: ir.Table,
+    outcomes: ir.Table | None,
+    *,
+    as_of: datetime | None,
+    stages: ir.Table | None = None,
+    events: ir.Table | None = None,
+) -> ir.Table:
     """Make one snapshot, at `as_of`, for each lead that exists and is open then.
 
     Parameters
     ----------
-    leads, outcomes : ibis tables
-        Canonical tables; without outcomes every lead is taken to be open.
+    leads, outcomes, stages, events : ibis tables
+        Canonical tables; without outcomes every lead is taken to be open, and stages and events tell
+        when one was reopened.
     as_of : datetime or None
         None for an undated table.
 
@@ -157,13 +176,7 @@ def scoring_snapshots(leads: ir.Table, outcomes: ir.Table | None, *, as_of: date
     ibis table
         As the snapshots of `training_snapshots`.
     """
-    if outcomes is None:
-        none = ibis.null("timestamp('UTC', 6)")
-        known = leads.select(
-            "lead_id", "account_id", "channel", "created_at", status=ibis.literal("open"), closed_at=none
-        )
-    else:
-        known = with_outcomes(leads, outcomes, observed_until=as_of)
+    known = with_outcomes(leads, outcomes, observed_until=as_of, stages=stages, events=events)
     taken = snapshots_without_time(known) if as_of is None else snapshots_at(known, as_of)
     still_open = (taken.status == "open") if as_of is None else open_at(taken) & _undated_open(taken)
     return _numbered(taken.filter(still_open))
@@ -215,4 +228,16 @@ def _undated_open(snapshots: ir.Table) -> ir.BooleanValue:
 
 def _numbered(snapshots: ir.Table) -> ir.Table:
     number = ibis.row_number().over(order_by=[snapshots.lead_id, snapshots.as_of])
-    return snapshots.select(number.name("snapshot"), *snapshots.columns)
+    return snapshots.select(number.name("snapshot"), *_SNAPSHOT)
+
+
+_SNAPSHOT = (
+    "lead_id",
+    "account_id",
+    "channel",
+    "created_at",
+    "status",
+    "closed_at",
+    "as_of",
+    "age_days",
+)

@@ -6,17 +6,24 @@ the cut-offs, ``test`` is looked at once.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+import logging
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.cohort.censoring import describe_weighting, weigh_parts
 from propensity.errors import InputError
 from propensity.params import SplitParams
 
 PARTS = ("train", "stop", "calibrate", "test")
+# What is promised, the probabilities and the cut-offs, rests on the other two: final labels only.
+FITTED = ("train", "stop")
+IN_GAP, UNDECIDED = "label reaches into the next part", "undecided when the next part begins"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,24 +36,41 @@ class Split:
         One of `PARTS`, or null for a snapshot that belongs to none; same index as the snapshots.
     dropped : dict
         How many snapshots belong to none, by reason.
+    weight : Series of float
+        What each snapshot counts in fitting: mean 1 over each part, and 1 wherever nothing was weighted.
+    weighting : dict
+        What `describe_weighting` says of each part with weights.
     """
 
     part: pd.Series[str]
     dropped: dict[str, int]
+    weight: pd.Series[float]
+    weighting: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def split_snapshots(snapshots: pd.DataFrame, leads: pd.DataFrame, params: SplitParams, *, seed: int) -> Split:
+def split_snapshots(
+    snapshots: pd.DataFrame,
+    leads: pd.DataFrame,
+    params: SplitParams,
+    *,
+    seed: int,
+    immature: Literal["leave_out", "weight"] = "leave_out",
+) -> Split:
     """Split mature snapshots as the params say.
 
     Parameters
     ----------
     snapshots : DataFrame
-        One row per mature snapshot: ``lead_id, account_id, created_at, label_end, won``.
+        One row per mature snapshot: ``lead_id, account_id, created_at, label_end, won``, and for weights
+        ``as_of, closed_at, age_days``.
     leads : DataFrame
         Canonical leads, read for ``order_key``.
     params : SplitParams
     seed : int
         For a random split.
+    immature : {"leave_out", "weight"}
+        What to do with a snapshot of train or stop whose window reaches over the part's end, in a split by
+        time of dated closings: drop it, or keep it with a weight if it is decided by then.
 
     Raises
     ------
@@ -63,12 +87,20 @@ def split_snapshots(snapshots: pd.DataFrame, leads: pd.DataFrame, params: SplitP
     if params.by == "time":
         # Without closing times a label is known of its lead, not of a window: no gap is needed.
         ended = grouped["label_end"].fillna(grouped["created_at"])
-        found = split_by_time(grouped.assign(label_end=ended), shares)
+        weigh = immature == "weight" and bool(grouped["label_end"].notna().any())
+        found = split_by_time(grouped.assign(label_end=ended), shares, weigh_immature=weigh)
     elif params.by == "order":
         order = leads.set_index("lead_id")["order_key"].reindex(grouped["lead_id"]).to_numpy()
         found = split_by_order(grouped.assign(order_key=order), shares)
     else:
         found = split_at_random(grouped, shares, seed=seed)
+    if immature == "weight" and not found.weighting:
+        logger.info(
+            "snapshots.immature: weight has no effect: there is no label window that a part's end could cut "
+            "(split.by is %s, closings are %s)",
+            params.by,
+            "dated" if grouped["label_end"].notna().any() else "not dated",
+        )
     check_parts(found.part, grouped["won"])
     return found
 
@@ -114,23 +146,33 @@ def describe_parts(snapshots: pd.DataFrame, split: Split, params: SplitParams) -
             "wins": int(rows["won"].sum()),
             "from": period.min() if len(period) else None,
             "to": period.max() if len(period) else None,
+            **({"weights": split.weighting[part]} if part in split.weighting else {}),
         }
     return {"by": params.by, "group": params.group, "parts": described, "dropped": split.dropped}
 
 
-def split_by_time(snapshots: pd.DataFrame, shares: dict[str, float]) -> Split:
+def split_by_time(
+    snapshots: pd.DataFrame, shares: dict[str, float], *, weigh_immature: bool = False
+) -> Split:
     """Cut the history at moments that leave a gap as long as the labels reach.
 
     A snapshot belongs to the part its lead was created in, and only if its whole label window ends
     at or before the next part begins. Boundaries are placed so that what remains after these gaps
     has the asked shares. A group stays in the part it first appears in.
 
+    Weights add rows to this split and take none away: the boundaries count final labels alone, so that
+    calibrate and test are the same with and without, and figures on them can be compared.
+
     Parameters
     ----------
     snapshots : DataFrame
-        One row per mature snapshot: ``created_at``, ``label_end``, ``group``.
+        One row per mature snapshot: ``created_at``, ``label_end``, ``group``; for weights also ``as_of``,
+        ``closed_at``, ``age_days``.
     shares : dict
         Share of each of `PARTS`, summing to 1.
+    weigh_immature : bool
+        Add to train and stop the snapshots whose window reaches over the part's end but that are decided by
+        then, and weigh all of the part for those that are not.
 
     Raises
     ------
@@ -144,7 +186,8 @@ def split_by_time(snapshots: pd.DataFrame, shares: dict[str, float]) -> Split:
     ends = np.append(boundaries, np.iinfo(np.int64).max)[position]
     part = pd.Series(np.array(PARTS)[position], index=snapshots.index, dtype="str")
     in_gap = label_end > ends
-    return _keep_groups_together(part.mask(in_gap), snapshots["group"], gap=int(in_gap.sum()))
+    split = _keep_groups_together(part.mask(in_gap), snapshots["group"], gap=int(in_gap.sum()))
+    return _add_decided(snapshots, split, position, ends) if weigh_immature else split
 
 
 def split_by_order(snapshots: pd.DataFrame, shares: dict[str, float]) -> Split:
@@ -170,7 +213,7 @@ def split_at_random(snapshots: pd.DataFrame, shares: dict[str, float], *, seed: 
     groups = np.sort(snapshots["group"].unique())
     rank = np.random.default_rng(seed).permutation(len(groups)) / len(groups)
     place = snapshots["group"].map(pd.Series(rank, index=groups)).to_numpy(dtype=np.float64)
-    return Split(_cut(place, shares, snapshots.index), {})
+    return _unweighted(_cut(place, shares, snapshots.index), {})
 
 
 def check_parts(part: pd.Series[str], won: pd.Series[bool]) -> None:
@@ -234,10 +277,32 @@ def _keep_groups_together(part: pd.Series[str], group: pd.Series[str], *, gap: i
     home = position.groupby(group.to_numpy()).transform("min")
     elsewhere = position.notna() & (position != home)
     dropped = {
-        "label reaches into the next part": gap,
+        IN_GAP: gap,
         "group belongs to an earlier part": int(elsewhere.sum()),
     }
-    return Split(part.mask(elsewhere), {reason: n for reason, n in dropped.items() if n})
+    return _unweighted(part.mask(elsewhere), {reason: n for reason, n in dropped.items() if n})
+
+
+def _unweighted(part: pd.Series[str], dropped: dict[str, int]) -> Split:
+    return Split(part, dropped, pd.Series(1.0, index=part.index))
+
+
+def _add_decided(
+    snapshots: pd.DataFrame, split: Split, position: npt.NDArray[np.intp], ends: npt.NDArray[np.int64]
+) -> Split:
+    """Add to the fitted parts what is decided before they end, with weights for what is not."""
+    place = np.asarray(split.part.map({p: i for i, p in enumerate(PARTS)}), dtype=np.float64)
+    found = weigh_parts(snapshots, place, position, ends, n_fitted=len(FITTED))
+    names = {name: found[i] for i, name in enumerate(FITTED) if i in found}
+    part, weight = split.part.copy(), split.weight.copy()
+    for name, weighting in names.items():
+        kept = weighting.weight.dropna()
+        part[kept.index], weight[kept.index] = name, kept
+    described = {n: describe_weighting(w, final=int((split.part == n).sum())) for n, w in names.items()}
+    undecided = sum(int(w.undecided.sum()) for w in names.values())
+    in_gap = split.dropped.get(IN_GAP, 0) - int((part.notna() & split.part.isna()).sum()) - undecided
+    dropped = {**split.dropped, IN_GAP: in_gap, UNDECIDED: undecided}
+    return Split(part, {reason: n for reason, n in dropped.items() if n}, weight, described)
 
 
 def _cut(place: npt.NDArray[np.floating[Any]], shares: dict[str, float], index: pd.Index) -> pd.Series[str]:

@@ -58,7 +58,7 @@ def read_columns(raw: ir.Table, spec: TableSpec, *, now: ir.TimestampValue) -> i
             missing = () if field.raw == POSITION else spec.missing
             columns[GIVEN + field.name] = is_given(raw[field.raw], missing)
     table = raw.select(**columns)
-    return _only_when_closed(table) if "status" in spec.columns else table
+    return _only_when_closed(table) if spec.name == "outcomes" else table
 
 
 def finish(table: ir.Table, spec: TableSpec, *, keep: Sequence[str] = ()) -> ir.Table:

@@ -58,15 +58,16 @@ def canonical_frames(
     types: Mapping[str, AttributeType],
     now: datetime,
     outcomes: pd.DataFrame | None = None,
+    history: pd.DataFrame | None = None,
 ) -> dict[str, pa.Table]:
-    """Return canonical leads, and events and outcomes where they are passed.
+    """Return canonical leads, and events, outcomes and history where they are passed.
 
     Parameters
     ----------
-    leads, events, outcomes
+    leads, events, outcomes, history
         Columns as `params` map them or, where such a column is not there, by their canonical names; in any
-        order. Columns that nothing asks for are ignored, and so are events and outcomes of other leads than
-        those passed.
+        order. Columns that nothing asks for are ignored, and so are the rows of other leads than those
+        passed.
     types
         The attributes of leads that are needed, with their types; what is not a number is read as text.
     now
@@ -82,7 +83,7 @@ def canonical_frames(
     specs["leads"] = with_attributes(spec, only_attributes(types))
     tables = {"leads": _accept(con, leads, specs["leads"], now)}
     with _registered(con, _LEADS, tables["leads"].select(["lead_id", "created_at"])):
-        for name, frame in (("events", events), ("outcomes", outcomes)):
+        for name, frame in (("events", events), ("outcomes", outcomes), ("history", history)):
             if frame is not None and name in specs:
                 tables[name] = _accept(con, frame, _resolved(specs[name], frame), now)
     return tables

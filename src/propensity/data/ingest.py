@@ -72,6 +72,7 @@ _OBSERVED = (
     ("leads", "created_at"),
     ("events", "event_at"),
     ("events", "known_at"),
+    ("outcomes", "opened_at"),
     ("outcomes", "closed_at"),
     ("stages", "entered_at"),
     ("history", "changed_at"),

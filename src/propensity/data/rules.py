@@ -37,6 +37,8 @@ def row_rules(spec: TableSpec) -> list[Rule]:
         rules.append(Rule("unknown_lead", "lead_id", lambda t: t["lead_id"].notnull() & t[_LEAD].isnull()))
     if spec.name == "outcomes" and "closed_at" in {field.name for field in mapped}:
         rules += _closing_rules()
+    if {"opened_at", "closed_at"} <= {field.name for field in mapped}:
+        rules.append(Rule("closed_before_opened", "closed_at", lambda t: t["closed_at"] < t["opened_at"]))
     if spec.name == "spend":
         rules.append(Rule("range", "period_end", lambda t: t["period_end"] < t["period_start"]))
     return rules

@@ -13,6 +13,7 @@ import pandas as pd
 from propensity.data import bookkeeping, dirt, mechanism, planted
 from propensity.data.files import write_json, write_parquet, write_text
 from propensity.data.mechanism import Floats, Ints, to_micros, to_moments, true_probability
+from propensity.data.owners import OWNER, sample_owners
 from propensity.data.planted import DAY, END_MICROS
 from propensity.data.population import NO_EFFECT, sample_leads
 from propensity.errors import InputError
@@ -33,11 +34,12 @@ class Simulation:
     ----------
     leads
         One row for each lead in order of creation: attributes as of creation, then the columns
-        that were filled in by the time of the export (``effects["leak_columns"]``).
+        that were filled in by the time of the export (``effects["leak_columns"]``), and the owner as of
+        the export.
     events
         One row for each action: ``lead_id, event_at, known_at, type, asset, value`` (seconds on a
         page; missing for all but visits), in order of ``event_at``.
-    outcomes, stages, spend
+    outcomes, stages, history, spend
         As in the canonical tables; ``outcomes`` has one row for each lead, open ones too.
     truth
         ``lead_id, as_of, horizon_days, true_probability`` for each lead still open at the ages
@@ -54,6 +56,7 @@ class Simulation:
     events: pd.DataFrame
     outcomes: pd.DataFrame
     stages: pd.DataFrame
+    history: pd.DataFrame
     spend: pd.DataFrame
     truth: pd.DataFrame
     effects: dict[str, Any]
@@ -71,7 +74,7 @@ def simulate(n_leads: int, seed: int) -> Simulation:
     """
     if n_leads < 1 or seed < 0:
         raise InputError(f"expected at least 1 lead and a seed of at least 0, got {n_leads} and {seed}")
-    rngs = np.random.default_rng(seed).spawn(4)
+    rngs = np.random.default_rng(seed).spawn(5)
     leads = sample_leads(n_leads, rngs[0])
     interest = _sample_classes(leads, rngs[1])
     status, closed = _sample_closings(leads, interest, rngs[1])
@@ -86,11 +89,14 @@ def simulate(n_leads: int, seed: int) -> Simulation:
     )
     truth = _truth_snapshots(leads, closed, observed_until)
     probability = true_probability(leads, events, truth, horizon_days=HORIZON_DAYS)
+    owners = sample_owners(leads, observed_until, rngs[4])
+    exported = bookkeeping.add_leaks(leads, outcomes, events, rngs[3])
     return Simulation(
-        leads=bookkeeping.add_leaks(leads, outcomes, events, rngs[3]),
+        leads=exported.assign(**{OWNER: owners.current}),
         events=events,
         outcomes=outcomes,
         stages=stages,
+        history=owners.history,
         spend=spend,
         truth=truth.assign(true_probability=probability),
         effects=_describe(n_leads, seed, observed_until),
@@ -102,8 +108,8 @@ def simulate(n_leads: int, seed: int) -> Simulation:
 def write_simulation(simulation: Simulation, folder: Path) -> None:
     """Write the tables, with a few bad rows mixed in, and the truth apart from them.
 
-    Writes ``leads.csv``, ``outcomes.csv``, ``events.parquet``, ``stages.csv`` and ``spend.csv``;
-    ``truth/snapshots.parquet`` holds ``Simulation.truth``; ``truth/effects.json`` holds
+    Writes ``leads.csv``, ``outcomes.csv``, ``events.parquet``, ``stages.csv``, ``history.csv`` and
+    ``spend.csv``; ``truth/snapshots.parquet`` holds ``Simulation.truth``; ``truth/effects.json`` holds
     ``Simulation.effects`` and, under ``dirt``, how many rows break which rule of which table.
     """
     rng = np.random.default_rng([simulation.seed, 1])
@@ -114,6 +120,7 @@ def write_simulation(simulation: Simulation, folder: Path) -> None:
     write_text(outcomes.content, folder / "outcomes.csv")
     write_parquet(events.content, folder / "events.parquet")
     write_text(dirt.to_csv(simulation.stages), folder / "stages.csv")
+    write_text(dirt.to_csv(simulation.history), folder / "history.csv")
     write_text(dirt.to_csv(simulation.spend), folder / "spend.csv")
     write_parquet(simulation.truth, folder / "truth" / "snapshots.parquet")
     bad_rows = {"leads": leads.counts, "outcomes": outcomes.counts, "events": events.counts}
@@ -220,5 +227,5 @@ def _describe(n_leads: int, seed: int, observed_until: pd.Timestamp) -> dict[str
         "horizon_days": HORIZON_DAYS,
         "ages_days": list(AGES_DAYS),
         "leak_columns": list(bookkeeping.LEAK_COLUMNS),
-        "columns_without_effect": list(NO_EFFECT),
+        "columns_without_effect": [*NO_EFFECT, OWNER],
     } | planted.describe_effects()

@@ -105,12 +105,16 @@ def _outcomes_spec(data: DataParams) -> TableSpec:
     fields = [
         Field("lead_id", _row_or(leads.lead_id if inside else outcomes.lead_id), "text", required=True),
         Field("status", outcomes.status, "status"),
+        *([Field("opened_at", outcomes.opened_at, "past")] if outcomes.opened_at is not None else []),
         Field("closed_at", outcomes.closed_at, "past"),
         Field("amount", outcomes.amount, "amount"),
         Field("reason", outcomes.reason, "text"),
     ]
     missing = [*leads.missing, *outcomes.missing] if inside else outcomes.missing
-    spec = _spec("outcomes", data, fields, missing, key=("lead_id",))
+    # A lead that was reopened ends several times; without dates nothing tells one end from another.
+    several = not inside and leads.created_at is not None and outcomes.closed_at is not None
+    key = ("lead_id", "closed_at") if several else ("lead_id",)
+    spec = _spec("outcomes", data, fields, missing, key=key)
     return replace(spec, won=_folded(outcomes.won), lost=_folded(outcomes.lost))
 
 
@@ -210,7 +214,7 @@ def attribute_names(columns: Sequence[str], data: DataParams) -> list[str]:
     )
     taken |= {raw for name, raw in named_alike if raw is not None and raw.lower() == name}
     if outcomes.path is None:
-        taken |= {outcomes.status, outcomes.closed_at, outcomes.amount, outcomes.reason}
+        taken |= {outcomes.status, outcomes.opened_at, outcomes.closed_at, outcomes.amount, outcomes.reason}
     return [column for column in columns if column not in taken]
 
 

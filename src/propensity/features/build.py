@@ -21,6 +21,7 @@ def build_features(
     *,
     events: ir.Table | None = None,
     outcomes: ir.Table | None = None,
+    history: ir.Table | None = None,
 ) -> ir.Table:
     """Compute every feature of the plan for every snapshot, from what was known at its ``as_of``.
 
@@ -29,8 +30,9 @@ def build_features(
     spine : ibis table
         One row per snapshot: ``snapshot`` (a number, unique), ``lead_id``, ``account_id``,
         ``created_at``, ``as_of``.
-    leads, events, outcomes : ibis tables
-        Canonical tables; events and outcomes only where the plan reads them.
+    leads, events, outcomes, history : ibis tables
+        Canonical tables; all but leads only where the plan reads them. Without a history, the leads hold
+        what was known at ``as_of``.
     plan : Plan
 
     Returns
@@ -39,7 +41,7 @@ def build_features(
         ``snapshot, lead_id, as_of``, then the features in the catalogue's order; numbers as float64
         and categories as text, null where unknown.
     """
-    parts = [profile_features(spine, leads, plan)]
+    parts = [profile_features(spine, leads, plan, history)]
     if plan.dated:
         parts.append(timing_features(spine, plan))
     if plan.event_types and events is not None:

@@ -7,11 +7,12 @@ feature the plan gives is one `Feature`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from propensity.errors import InputError, ParamsError, nearest
+from propensity.features.history import tracked_columns
 from propensity.params import BEHAVIOUR, DataParams, FeaturesParams
 
 Kind = Literal["number", "category"]
@@ -78,6 +79,9 @@ class Plan:
         Whether leads have a creation time, without which there is no age, calendar or behaviour.
     has_channel, has_asset, has_value, has_account : bool
         Whether the optional columns behind a group of features are there and in use.
+    tracked : dict
+        Column of leads, ``channel`` among them and in use or not, to its names in the history of field
+        changes. A column that is not here has one value for all time.
     """
 
     attributes: dict[str, str]
@@ -91,6 +95,13 @@ class Plan:
     has_asset: bool = False
     has_value: bool = False
     has_account: bool = False
+    tracked: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def rebuilt(self) -> dict[str, list[str]]:
+        """The tracked columns in use, whose value is the one they had at ``as_of``."""
+        used = {*self.attributes, *(["channel"] if self.has_channel else [])}
+        return {column: names for column, names in self.tracked.items() if column in used}
 
 
 def make_plan(
@@ -99,6 +110,7 @@ def make_plan(
     attribute_types: Mapping[str, str],
     *,
     assets: dict[str, list[str]] | None = None,
+    history_fields: Iterable[str] = (),
 ) -> Plan:
     """Decide what features are built from.
 
@@ -110,6 +122,8 @@ def make_plan(
         Every attribute column of the canonical leads with its type, ``number`` or ``text``.
     assets : dict, optional
         Per qualifier the assets worth a count of their own.
+    history_fields : iterable of str, optional
+        The names of the fields whose changes the history holds.
 
     Raises
     ------
@@ -129,6 +143,9 @@ def make_plan(
     _check_columns(listed, attribute_types)
     events, leads = data.events, data.leads
     channel_used = leads.channel is not None and not {"channel", leads.channel} & (excluded | set(listed))
+    names = {column: [column] for column in attribute_types}
+    if leads.channel is not None:
+        names["channel"] = ["channel", leads.channel]
     plan = Plan(
         attributes={column: attribute_types[column] for column in listed},
         qualifier_of=listed,
@@ -146,6 +163,7 @@ def make_plan(
         has_asset=events is not None and events.asset is not None,
         has_value=events is not None and events.value is not None,
         has_account="account" in chosen.use and leads.account_id is not None and events is not None,
+        tracked=tracked_columns(names, history_fields) if leads.created_at is not None else {},
     )
     _check_names(plan)
     return plan

@@ -7,7 +7,9 @@ import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from propensity.cohort.snapshots import MICROSECONDS_PER_DAY
+from propensity.data.values import number_of
 from propensity.features.catalogue import Plan
+from propensity.features.history import values_as_of
 
 
 @ibis.udf.scalar.builtin(
@@ -17,15 +19,45 @@ def _local_time(zone, moment):  # type: ignore[no-untyped-def]
     """DuckDB's conversion of a moment to the clock of a zone."""
 
 
-def profile_features(spine: ir.Table, leads: ir.Table, plan: Plan) -> ir.Table:
+def profile_features(
+    spine: ir.Table, leads: ir.Table, plan: Plan, history: ir.Table | None = None
+) -> ir.Table:
     """Return the attributes of each snapshot's lead, keyed by ``snapshot``.
 
-    Numbers stay null where they are missing; text too.
+    With a history, a tracked column has the value it had at ``as_of``; a lead whose column
+    never changed, and every other column, has what the leads say. Numbers stay null where they are
+    missing; text too.
     """
     columns = [*plan.attributes, *(["channel"] if plan.has_channel else [])]
     attributes = leads.select(lead=leads.lead_id, **{column: leads[column] for column in columns})
     joined = spine.select("snapshot", "lead_id").left_join(attributes, [("lead_id", "lead")])
-    return joined.select("snapshot", *columns)
+    profile = joined.select("snapshot", *columns)
+    if history is None or not plan.rebuilt:
+        return profile
+    return _rebuilt(profile, values_as_of(spine, history, plan.rebuilt), plan)
+
+
+def _rebuilt(profile: ir.Table, values: ir.Table, plan: Plan) -> ir.Table:
+    """Put the values of the tracked columns in the place of those that the leads hold."""
+    found: dict[str, ir.Value] = {}
+    for i, column in enumerate(plan.rebuilt):
+        mine = values.column == column
+        found[f"known_{i}"] = values.count(where=mine) > 0
+        found[f"value_{i}"] = values.value.max(where=mine)
+    by_snapshot = values.group_by(_key=values.snapshot).agg(**found)
+    joined = profile.left_join(by_snapshot, profile.snapshot == by_snapshot["_key"])
+    columns: dict[str, ir.Value] = {"snapshot": joined.snapshot}
+    columns |= {name: joined[name] for name in profile.columns}
+    for i, column in enumerate(plan.rebuilt):
+        value = joined[f"value_{i}"]
+        if plan.attributes.get(column) == "number":
+            value = _finite(number_of(value))
+        columns[column] = ibis.ifelse(joined[f"known_{i}"].fill_null(False), value, joined[column])
+    return joined.select(**columns)
+
+
+def _finite(number: ir.FloatingColumn) -> ir.FloatingColumn:
+    return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
 
 
 def timing_features(spine: ir.Table, plan: Plan) -> ir.Table:

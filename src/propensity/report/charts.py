@@ -112,6 +112,38 @@ def draw_gains(figure: Figure) -> Markup:
     return _svg(figure, PLOT_HEIGHT, parts)
 
 
+def draw_delay(figure: Figure) -> Markup:
+    """Draw the cumulative shares won, with its interval, and lost.
+
+    Rows hold `days`, `won`, `won_low`, `won_high`, `lost` (shares, 0 to 1), in order of days; marks hold
+    `days` and `text`, one for the horizon.
+    """
+    rows = figure["rows"]
+    across = compute_ticks(0.0, max((r["days"] for r in rows), default=1.0))
+    up = compute_ticks(0.0, max((max(r["won_high"], r["lost"]) for r in rows), default=1.0))
+    x, y = Scale(across[0], across[-1], LEFT, RIGHT), Scale(up[0], up[-1], BOTTOM, TOP)
+    parts = _frame(
+        Axis(x, across, _plain, "days since the lead came"), Axis(y, up, _percent, "share of leads")
+    )
+    for mark in figure["marks"]:
+        if mark["days"] <= across[-1]:
+            parts.append(_line("guide", x.at(mark["days"]), BOTTOM, x.at(mark["days"]), TOP))
+            parts.append(_text("note", x.at(mark["days"]) + 6, TOP + 12, mark["text"]))
+    for series, css in (
+        ("won_low", "bound"),
+        ("won_high", "bound"),
+        ("won", "curve precision"),
+        ("lost", "curve share"),
+    ):
+        parts.append(_path(css, [(x.at(r["days"]), y.at(r[series])) for r in rows]))
+    if rows:
+        last = rows[-1]
+        parts += [
+            _text("note", x.at(last["days"]) - 34, y.at(last[name]) - 6, name) for name in ("won", "lost")
+        ]
+    return _svg(figure, PLOT_HEIGHT, parts)
+
+
 def draw_cutoff_curve(figure: Figure) -> Markup:
     """Draw precision, recall and share of leads at or above each score.
 

@@ -23,12 +23,14 @@ from propensity.report.counts import (
 from propensity.report.figures import (
     contact_table,
     cutoff_figure,
+    delay_figure,
     driver_figure,
     family_figure,
     gains_figure,
     reliability_figure,
     score_figure,
 )
+from propensity.report.findings import audit_section
 from propensity.report.notices import gather_notices, has_moved, tell_level
 from propensity.report.numbers import (
     Format,
@@ -37,6 +39,8 @@ from propensity.report.numbers import (
     count,
     day,
     finite,
+    interval,
+    percent,
     period,
     share,
     text,
@@ -109,6 +113,7 @@ def build_context(
             "qualifiers": family_figure(metrics["qualifiers"]),
             "drivers": driver_figure(metrics["drivers"]),
             "histogram": score_figure(scores, metrics["cutoffs"]),
+            "delay": delay_figure(metrics["counts"]["cohort"].get("horizon")),
         },
         "tables": _tables(metrics),
         "cutoff_notes": [
@@ -116,6 +121,8 @@ def build_context(
             for tier in ("mql", "sql")
             if metrics["cutoffs"][tier]["note"]
         ],
+        "audit": audit_section(metrics["audit"]),
+        "delay": _delay(metrics["counts"]["cohort"].get("horizon")),
         "cards": describe_cards(cards),
     }
 
@@ -145,8 +152,8 @@ def _heading(metrics: Row, scores: pd.DataFrame, manifest: Row) -> dict[str, Any
     """The horizon is a matter of dates: without them a lead counts as won if it ever was."""
     moments, until = scores["as_of"].dropna(), manifest["data"].get("observed_until")
     test = metrics["split"]["parts"]["test"]
-    dated = test["from"] is not None
-    within = f" within {trim(metrics['horizon_days'])} days"
+    dated = test["from"] is not None and metrics["horizon_days"] is not None
+    within = f" within {trim(metrics['horizon_days'])} days" if dated else ""
     facts = [("Model", text(manifest["model_version"]))]
     facts += [("Data until", day(until))] if until is not None else []
     facts += [("Leads scored", count(len(scores)))]
@@ -157,8 +164,8 @@ def _heading(metrics: Row, scores: pd.DataFrame, manifest: Row) -> dict[str, Any
         "model_version": text(manifest["model_version"]),
         "scored": count(len(scores)),
         "as_of": f" as of {period(moments.min(), moments.max())}" if len(moments) else "",
-        "within": within if dated else "",
-        "stand_in": not dated and len(scores) == test["leads"],
+        "within": within,
+        "stand_in": test["from"] is None and len(scores) == test["leads"],
         "versions": [{"label": text(k), "value": text(v)} for k, v in manifest.get("versions", {}).items()],
     }
 
@@ -217,6 +224,28 @@ def _recentring(metrics: Row) -> dict[str, Any]:
     verdict = f"{'The base rate has moved' if moved else 'The base rate has hardly moved'}: "
     verdict += f"as scored, {tell_level(recentred)}."
     return {"verdict": verdict, "untried": False, "table": recentring_table(recentred)}
+
+
+def _delay(horizon: Row | None) -> dict[str, Any]:
+    """Return what the page says of the time to win; empty where the data has no dates of closing."""
+    if horizon is None or horizon["estimate"] is None:
+        return {"verdict": "", "how": ""}
+    span = interval(horizon["low"], horizon["high"], _days)
+    verdict = (
+        f"{percent(horizon['share'])} of the wins that the data can show come within "
+        f"{_days(horizon['estimate'])} days ({span}) of {count(horizon['n_leads'])} leads, "
+        f"{count(horizon['n_wins'])} of them won. The horizon of {_days(horizon['days'])} days covers "
+        f"{percent(horizon['covered'])} of these wins"
+    )
+    how = "was given in params.yaml"
+    if horizon["source"] == "data":
+        how = "was found from this curve"
+        how += ", cut to a tenth of the history" if horizon["capped"] else ""
+    return {"verdict": f"{verdict}; it {how}.", "how": text(horizon["estimator"])}
+
+
+def _days(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _tables(metrics: Row) -> dict[str, Table]:

@@ -94,6 +94,29 @@ def gains_figure(gains: list[Row]) -> dict[str, Any]:
     return make_figure("gains", title, desc, rows, table=_gains_table(caption, shown), marks=marks)
 
 
+def delay_figure(horizon: Row | None) -> dict[str, Any]:
+    """Return the share of leads won and lost by each day after they came, with the horizon marked."""
+    curve = complete(
+        [] if horizon is None else horizon["curve"], ("days", "won", "won_low", "won_high", "lost")
+    )
+    rows = [{k: r[k] for k in ("days", "won", "won_low", "won_high", "lost")} for r in curve]
+    marks = []
+    if horizon is not None and horizon["days"] is not None and rows:
+        marks = [{"days": horizon["days"], "text": f"horizon {horizon['days']:.3g} days"}]
+    cells = [
+        [
+            make_cell(f"{r['days']:.3g}"),
+            make_cell(share(r["won"]), interval(r["won_low"], r["won_high"], share)),
+            make_cell(share(r["lost"])),
+            make_cell(count(r["at_risk"])),
+        ]
+        for r in thin(curve, MOST_ROWS)
+    ]
+    table = make_table("Won and lost by day", ["Days", "Won", "Lost", "Still open"], cells)
+    desc = "Cumulative share of leads won, with its interval, and lost, by days since the lead came."
+    return make_figure("delay", "How long winning takes", desc, rows, table=table, marks=marks)
+
+
 def contact_table(gains: list[Row]) -> Table:
     """Return the gains at the few shares of leads that people plan with."""
     known = complete(gains, ("share_contacted", "share_won"))

@@ -117,7 +117,21 @@ def _alike(scores: pd.DataFrame) -> list[Notice]:
 
 
 def _found(audit: list[Any]) -> list[Notice]:
-    if not audit:
+    """Say that issues are open or overruled; both need a person who knows the fields."""
+    open_issues = [f for f in audit if f["result"] == "issue"]
+    overruled = [f for f in audit if f["result"] == "overruled"]
+    if not open_issues and not overruled:
         return []
-    told = f"Number of findings: {count(len(audit))}. Read them under 'audit' in reports/metrics.json first."
-    return [{"title": "The audit of the data found something", "text": told}]
+    told = []
+    if open_issues:
+        told.append(f"{count(len(open_issues))} open: {', '.join(_names(open_issues))}.")
+    if overruled:
+        told.append(f"{count(len(overruled))} overruled by a person: {', '.join(_names(overruled))}.")
+    return [{"title": "The audit of the data found issues", "text": f"{' '.join(told)} See the audit below."}]
+
+
+def _names(findings: list[Any]) -> list[str]:
+    named = list(
+        dict.fromkeys(text(f["subject"] if f["subject"] is not None else f["code"]) for f in findings)
+    )
+    return [*named[:6], f"{len(named) - 6} more"] if len(named) > 7 else named

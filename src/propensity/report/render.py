@@ -22,6 +22,7 @@ DRAWN: dict[str, Callable[[charts.Figure], Markup]] = {
     "qualifiers": charts.draw_bars,
     "drivers": charts.draw_bars,
     "histogram": charts.draw_histogram,
+    "delay": charts.draw_delay,
 }
 
 
