@@ -12,7 +12,7 @@ import yaml
 from audit_records import make_records
 from propensity.audit.catalogue import CHECKS, run_audit, unmatched
 from propensity.audit.findings import RESULTS, Check, Finding, overrule
-from propensity.audit.telling import count_results, tell_findings, tell_stop
+from propensity.audit.telling import count_results, tell_findings, tell_stop, tell_unmatched
 from propensity.errors import ParamsError
 from propensity.params import Overruling, parse_params
 
@@ -70,6 +70,10 @@ def test_another_column_or_check_is_not_overruled():
     (judged,) = overrule([ISSUE], allow)
     assert judged.stops
     assert unmatched(allow, [judged]) == allow
+    assert tell_unmatched(allow).startswith(
+        "features.allow overrules nothing with PRP301 rating, PRP303 grade"
+    )
+    assert tell_unmatched([]) == ""
 
 
 def test_a_tip_needs_no_overruling():

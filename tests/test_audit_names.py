@@ -176,9 +176,9 @@ def test_a_field_filled_in_by_the_outcome_stops_a_run_that_uses_it() -> None:
     assert "{check: PRP101, subject: 'Close Date', reason: ...}" in found.remedy
 
 
-def test_a_field_that_the_model_does_not_use_is_a_warning() -> None:
+def test_a_field_that_the_model_does_not_use_is_a_note() -> None:
     (found,) = look("PRP101", records_with({"deal_amount": ["1", "2", None, None]}, used=False))
-    assert (found.result, found.severity) == ("issue", "warning")
+    assert (found.result, found.severity) == ("issue", "note")
     assert found.message.startswith("'deal_amount' is the field 'Amount' of HubSpot, Salesforce")
 
 

@@ -33,7 +33,7 @@ def test_a_field_filled_for_lost_leads_only_is_an_issue_too():
 def test_an_issue_about_a_column_that_is_not_used_does_not_stop_a_run():
     column = [*filled(95, 100), *filled(30, 300)]
     (found,) = ask(TELLS, make_records({"deal": column}, ["won"] * 100 + ["lost"] * 300, used=False))
-    assert (found.result, found.severity, found.stops) == ("issue", "warning", False)
+    assert (found.result, found.severity, found.stops) == ("issue", "note", False)
 
 
 def test_a_difference_of_a_third_is_a_tip():

@@ -26,6 +26,7 @@ from propensity.intake.outcome import find_outcome, reads_as, reads_as_flag
 from propensity.intake.reading import Table, placeholders, read_table, sniff_delimiter
 from propensity.intake.roles import find_account, find_channel, find_created, find_id, find_order
 from propensity.intake.rounds import Judgement, settle
+from propensity.intake.telling import tell_draft
 from propensity.intake.writing import comment, scalar, write_draft
 from propensity.params import parse_params
 
@@ -499,6 +500,25 @@ class TestRounds:
         tips = [self.issue("PRP702", "visits", "tip", sentinel=6.0)]
         settled = settle(simple_draft(tmp_path), lambda _d: Judgement(tips), lambda value: holders)
         assert settled.draft.leads.missing == missing
+
+    @pytest.mark.parametrize(("leads", "by", "test_share"), [(20_000, "order", 0.3), (300, "order", None)])
+    def test_where_the_share_won_moves_the_last_part_is_long(self, tmp_path, leads, by, test_share):
+        draft = simple_draft(tmp_path, n=leads)
+        assert draft.split_by == by
+        moves = [replace(self.issue("PRP503", "x"), subject=None, severity="warning")]
+        settled = settle(draft, lambda _d: Judgement(moves), lambda _value: [])
+        assert settled.draft.shares.get("test") == test_share
+        params = parse_params(write_draft(settled.draft))
+        assert params.split.test == (test_share or 0.15)
+        assert (f"test {test_share}" in tell_draft(settled)) == (test_share is not None)
+
+    def test_the_summary_tells_the_tips_about_columns_that_are_kept_and_what_is_missing(self, tmp_path):
+        tips = [self.issue("PRP302", "city", "tip"), self.issue("PRP702", "visits", "tip", sentinel=6.0)]
+        told = tell_draft(
+            settle(simple_draft(tmp_path), lambda _d: Judgement(tips), lambda _value: ["visits"])
+        )
+        assert "PRP302 city: said of city" in told
+        assert "missing values: '6' (PRP702 said of visits)" in told
 
     def test_an_issue_that_nothing_can_be_left_out_for_refuses_the_draft(self, tmp_path):
         settled = settle(

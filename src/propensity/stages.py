@@ -159,8 +159,9 @@ def split(ws: Workspace) -> str:
 
 def audit(ws: Workspace) -> str:
     """Look for what is not known in time; findings of the gravest kind stop the run."""
+    from propensity.audit.catalogue import unmatched
     from propensity.audit.findings import finding_to_json
-    from propensity.audit.telling import count_results, tell_stop
+    from propensity.audit.telling import count_results, tell_stop, tell_unmatched
     from propensity.data.files import write_json
     from propensity.errors import AuditError
 
@@ -168,7 +169,8 @@ def audit(ws: Workspace) -> str:
     write_json([finding_to_json(finding) for finding in findings], ws.reports / "audit.json")
     if any(finding.stops for finding in findings):
         raise AuditError(f"{tell_stop(findings)}\n\nAll findings: {shown(ws.reports / 'audit.json')}")
-    return f"{count_results(findings)}; {shown(ws.reports / 'audit.json')}"
+    needless = tell_unmatched(unmatched(ws.params.features.allow, findings))
+    return f"{count_results(findings)}; {needless}{shown(ws.reports / 'audit.json')}"
 
 
 def audit_findings(ws: Workspace) -> list[Any]:

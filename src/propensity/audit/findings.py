@@ -37,8 +37,8 @@ class Finding:
     result : str
         One of `RESULTS`.
     severity : {'blocking', 'warning', 'note'}
-        What an issue means: ``blocking`` stops a run, ``warning`` is for a person to judge. Of an issue
-        about something that the model does not use it is never ``blocking``.
+        What an issue means: ``blocking`` stops a run, ``warning`` is for a person to judge, ``note`` is about
+        a column or event type that the model does not use. Of all that is no issue it is ``note``.
     subject : str or None
         The column, event type or part of the split; None: the data as a whole.
     message : str

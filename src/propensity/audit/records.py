@@ -94,10 +94,10 @@ class Records:
         none_lost = not (closed & ~self.won).any()
         return (np.ones(len(self.leads), dtype=bool) if none_lost else closed), self.won
 
-    def severity(self, column: str) -> Literal["blocking", "warning"]:
+    def severity(self, column: str) -> Literal["blocking", "note"]:
         """Return how grave an issue about a column is: it stops a run if the model uses the column."""
-        return "blocking" if column in self.used and column not in self.tracked else "warning"
+        return "blocking" if column in self.used and column not in self.tracked else "note"
 
-    def severity_of_type(self, event_type: str) -> Literal["blocking", "warning"]:
+    def severity_of_type(self, event_type: str) -> Literal["blocking", "note"]:
         """Return how grave an issue about an event type is."""
-        return "blocking" if event_type in self.used_types else "warning"
+        return "blocking" if event_type in self.used_types else "note"

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import yaml
 
 from propensity.audit.findings import RESULTS, Finding
+from propensity.params import Overruling
 
 WIDTH = 110
 _HEADINGS = {
@@ -67,6 +68,12 @@ def tell_stop(findings: Sequence[Finding]) -> str:
     if fixed:
         ways.append(f"{', '.join(fixed)} cannot be overruled.")
     return f"{len(stopping)} {several} the run:\n{told}\n\n" + "\n\n".join(ways)
+
+
+def tell_unmatched(entries: Sequence[Overruling]) -> str:
+    """Return which entries of ``features.allow`` overrule nothing, with a semicolon after; empty if none."""
+    named = ", ".join(" ".join(filter(None, (entry.check, entry.subject))) for entry in entries)
+    return f"features.allow overrules nothing with {named}: take it out; " if named else ""
 
 
 def _tell(finding: Finding) -> str:

@@ -8,13 +8,14 @@ from propensity.report.numbers import Row, count, text
 from propensity.report.tables import Table, make_cell, make_table
 
 KINDS = {
-    "issue": ("Issues", "something is wrong; about what the model does not use where not marked"),
+    "issue": ("Issues", "something is wrong with a field, an event type, a period or the split"),
     "overruled": ("Overruled", "issues that a person accepted, with the reason"),
     "tip": ("Tips", "worth a look; nothing was refused"),
     "skipped": ("Skipped", "the check could not look"),
     "passed": ("Passed", "looked, and found nothing"),
     "not applicable": ("Not applicable", "the data has nothing of the kind"),
 }
+GRAVITY = {"blocking": "stops a run", "warning": "for a person to judge", "note": "not used by the model"}
 SHOWN = ("issue", "overruled", "tip")
 
 
@@ -61,7 +62,7 @@ def finding_table(caption: str, findings: list[Row]) -> Table:
 def _gravity(finding: Row) -> str:
     if finding["result"] != "issue":
         return ""
-    return "stops a run" if finding["severity"] == "blocking" else "for a person to judge"
+    return GRAVITY[text(finding["severity"])]
 
 
 def _advice(finding: Row) -> str:

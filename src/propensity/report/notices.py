@@ -117,8 +117,8 @@ def _alike(scores: pd.DataFrame) -> list[Notice]:
 
 
 def _found(audit: list[Any]) -> list[Notice]:
-    """Say that issues are open or overruled; both need a person who knows the fields."""
-    open_issues = [f for f in audit if f["result"] == "issue"]
+    """Say that issues about what the model uses are open, or overruled: both need a person who knows."""
+    open_issues = [f for f in audit if f["result"] == "issue" and f["severity"] != "note"]
     overruled = [f for f in audit if f["result"] == "overruled"]
     if not open_issues and not overruled:
         return []
