@@ -128,7 +128,7 @@ def draw_delay(figure: Figure) -> Markup:
     for mark in figure["marks"]:
         if mark["days"] <= across[-1]:
             parts.append(_line("guide", x.at(mark["days"]), BOTTOM, x.at(mark["days"]), TOP))
-            parts.append(_text("note", x.at(mark["days"]) + 6, TOP + 12, mark["text"]))
+            parts.append(_text("note", x.at(mark["days"]) + 6, BOTTOM - 10, mark["text"]))
     for series, css in (
         ("won_low", "bound"),
         ("won_high", "bound"),

@@ -235,7 +235,7 @@ def _delay(horizon: Row | None) -> dict[str, Any]:
         f"{percent(horizon['share'])} of the wins that the data can show come within "
         f"{_days(horizon['estimate'])} days ({span}) of {count(horizon['n_leads'])} leads, "
         f"{count(horizon['n_wins'])} of them won. The horizon of {_days(horizon['days'])} days covers "
-        f"{percent(horizon['covered'])} of these wins"
+        f"{share(horizon['covered'])} of these wins"
     )
     how = "was given in params.yaml"
     if horizon["source"] == "data":

@@ -25,6 +25,7 @@ from propensity.report.numbers import (
 from propensity.report.tables import MOST_ROWS, Table, complete, make_cell, make_table, tell_cut, thin
 
 CURVE_POINTS, MOST_BARS, MOST_DRIVERS, BAND, FEWEST_ABOVE = 200, 15, 100, 5, 20
+NEARLY_ALL = 0.99
 CONTACTED = (0.05, 0.1, 0.2, 0.3, 0.5)
 FAMILIES = {
     "demographic": "The person (demographic)",
@@ -99,7 +100,9 @@ def delay_figure(horizon: Row | None) -> dict[str, Any]:
     curve = complete(
         [] if horizon is None else horizon["curve"], ("days", "won", "won_low", "won_high", "lost")
     )
-    rows = [{k: r[k] for k in ("days", "won", "won_low", "won_high", "lost")} for r in curve]
+    rows = [
+        {k: r[k] for k in ("days", "won", "won_low", "won_high", "lost")} for r in _rising(curve, horizon)
+    ]
     marks = []
     if horizon is not None and horizon["days"] is not None and rows:
         marks = [{"days": horizon["days"], "text": f"horizon {horizon['days']:.3g} days"}]
@@ -115,6 +118,15 @@ def delay_figure(horizon: Row | None) -> dict[str, Any]:
     table = make_table("Won and lost by day", ["Days", "Won", "Lost", "Still open"], cells)
     desc = "Cumulative share of leads won, with its interval, and lost, by days since the lead came."
     return make_figure("delay", "How long winning takes", desc, rows, table=table, marks=marks)
+
+
+def _rising(curve: list[Row], horizon: Row | None) -> list[Row]:
+    """Return the curve up to where nearly all wins have come, and half as far again as the horizon."""
+    if not curve or horizon is None:
+        return []
+    late = next(r["days"] for r in curve if r["won"] >= NEARLY_ALL * curve[-1]["won"])
+    end = max(late, 1.5 * (horizon["days"] or 0))
+    return [r for r in curve if r["days"] <= end]
 
 
 def contact_table(gains: list[Row]) -> Table:

@@ -16,6 +16,7 @@ KINDS = {
     "not applicable": ("Not applicable", "the data has nothing of the kind"),
 }
 GRAVITY = {"blocking": "stops a run", "warning": "for a person to judge", "note": "not used by the model"}
+SENTENCES = 800  # characters of a finding
 SHOWN = ("issue", "overruled", "tip")
 
 
@@ -52,7 +53,7 @@ def finding_table(caption: str, findings: list[Row]) -> Table:
             make_cell(text(f["code"]), text(f["check"]).replace("_", " ")),
             make_cell(text(f["result"]).capitalize(), _gravity(f)),
             make_cell("" if f["subject"] is None else text(f["subject"])),
-            make_cell(text(f["message"]), _advice(f)),
+            make_cell(text(f["message"], longest=SENTENCES), _advice(f)),
         ]
         for f in findings
     ]
@@ -68,4 +69,4 @@ def _gravity(finding: Row) -> str:
 def _advice(finding: Row) -> str:
     if finding["result"] == "overruled":
         return f"Overruled: {text(finding['reason'])}"
-    return text(finding["remedy"]) if finding["remedy"] else ""
+    return text(finding["remedy"], longest=SENTENCES) if finding["remedy"] else ""

@@ -102,12 +102,12 @@ def period(start: Any, end: Any) -> str:
     return first if first == last else f"{first} to {last}"
 
 
-def text(value: Any) -> str:
+def text(value: Any, *, longest: int = LONGEST_TEXT) -> str:
     """Return any value from the data as text that is short enough for a page."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "not known"
     shown = trim(value) if isinstance(value, float) else str(value)
-    return shown if len(shown) <= LONGEST_TEXT else shown[: LONGEST_TEXT - 1] + "…"
+    return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 
 def words(name: str) -> str:
