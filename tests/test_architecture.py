@@ -29,6 +29,7 @@ LAYERS = [
     {"evaluation", "explain"},
     {"decisions"},
     {"predict"},
+    {"money"},
     {"intake", "loop", "report"},
     {"stages"},
     {"commands"},

@@ -11,14 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.stats import binom
 
-from propensity.decisions.cutoffs import (
-    TIERS,
-    Cutoff,
-    assign_tiers,
-    choose_cutoffs,
-    cutoff_curve,
-    find_cutoffs,
-)
+from propensity.decisions.curves import cutoff_curve
+from propensity.decisions.cutoffs import choose_cutoffs, find_cutoffs
+from propensity.decisions.policies import Cutoff
+from propensity.decisions.tiers import TIERS, assign_tiers
 from propensity.errors import InputError
 from propensity.params import CutoffsParams
 
@@ -26,17 +22,20 @@ RECALL_08 = {"policy": "recall", "target": 0.8}
 ROWS = st.lists(st.tuples(st.floats(-40, 40), st.booleans()), min_size=2, max_size=40).filter(
     lambda rows: len({won for _, won in rows}) == 2
 )
-POLICY = st.fixed_dictionaries(
-    {
-        "policy": st.sampled_from(["recall", "precision"]),
-        "target": st.floats(0.05, 0.95),
-        "confidence": st.sampled_from([0.6, 0.9]),
-    }
+TARGETS = st.floats(0.05, 0.95)
+POLICY = st.one_of(
+    st.fixed_dictionaries({"policy": st.just("recall"), "target": TARGETS}),
+    st.fixed_dictionaries(
+        {"policy": st.just("precision"), "target": TARGETS, "confidence": st.sampled_from([0.6, 0.9])}
+    ),
+    st.fixed_dictionaries({"policy": st.just("capacity"), "per_week": st.floats(0.5, 50)}),
+    st.just({"policy": "value"}),
 )
+MONEY = {"won": 5000, "margin": 0.3, "sales_touch": 60, "nurture": 2, "untouched": 0.3, "nurtured": 0.5}
 
 
 def params(mql: dict[str, Any], sql: dict[str, Any]) -> CutoffsParams:
-    return CutoffsParams.model_validate({"mql": mql, "sql": sql})
+    return CutoffsParams.model_validate({"mql": mql, "sql": sql, "value": MONEY})
 
 
 def precision(target: float, confidence: float = 0.9) -> dict[str, Any]:

@@ -109,7 +109,7 @@ def test_boosted_contributions_are_the_shapley_values_of_the_definition() -> Non
     )
     won = won ^ (mixed[:, 2] == 3)
     model = boost(mixed, won, encoding, feature_fraction=1.0, cat_l2=1.0, min_data_per_group=10)
-    trees = [tree["tree_structure"] for tree in model.booster.dump_model()["tree_info"]]
+    trees = [tree["tree_structure"] for tree in model.boosters[0].dump_model()["tree_info"]]
     assert any('"=="' in json.dumps(tree) for tree in trees), "a category has to be split on"
     rows = mixed[[0, 1, 2, np.flatnonzero(np.isnan(mixed[:, 1]))[0]]]
     by_hand = np.array([sum(shapley_by_hand(tree, row) for tree in trees) for row in rows])
@@ -123,7 +123,7 @@ def test_boosted_contributions_agree_with_shaps_own_tree_explainer() -> None:
 
     X, won, _ = make_numbers()
     model = boost(X, won, NUMBERS)
-    explainer = shap.TreeExplainer(model.booster, feature_perturbation="tree_path_dependent")
+    explainer = shap.TreeExplainer(model.boosters[0], feature_perturbation="tree_path_dependent")
     explainer.model.model_type = "internal"  # shap's algorithm, not a call back into LightGBM's
     values = np.asarray(explainer.shap_values(X[:50], check_additivity=False))
     assert model.contributions(X[:50]) == pytest.approx(values.reshape(50, 3), abs=1e-8)
@@ -193,14 +193,14 @@ def test_probabilities_stay_finite_for_extreme_log_odds() -> None:
 def test_the_text_format_keeps_every_bit() -> None:
     X, won, _ = make_numbers()
     model = boost(X, won, NUMBERS)
-    again = make_boosted(model.booster.model_to_string(), 3, threads=1)
+    again = make_boosted(model.boosters[0].model_to_string(), 3, threads=1)
     assert again.margin(X).tolist() == model.margin(X).tolist()
-    assert again.booster.model_to_string() == model.booster.model_to_string()
+    assert again.boosters[0].model_to_string() == model.boosters[0].model_to_string()
 
 
 def test_a_text_with_other_features_or_none_is_refused() -> None:
     X, won, _ = make_numbers()
-    text = boost(X, won, NUMBERS, rounds=2).booster.model_to_string()
+    text = boost(X, won, NUMBERS, rounds=2).boosters[0].model_to_string()
     with pytest.raises(BundleError, match=r"model\.txt has 3 features, features\.json 4"):
         make_boosted(text, 4)
     with pytest.raises(BundleError, match=r"model\.txt is not a LightGBM model"):
@@ -210,4 +210,7 @@ def test_a_text_with_other_features_or_none_is_refused() -> None:
 def test_a_features_name_never_reaches_lightgbms_text() -> None:
     X, won, _ = make_numbers()
     odd = Encoding([make_feature(name) for name in ("a b", "ü,:{}", '"=\n')], {})
-    assert boost(X, won, odd).booster.model_to_string() == boost(X, won, NUMBERS).booster.model_to_string()
+    assert (
+        boost(X, won, odd).boosters[0].model_to_string()
+        == boost(X, won, NUMBERS).boosters[0].model_to_string()
+    )

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[1]
 N_LEADS = 2500
 COLUMNS = [
     "lead_id", "as_of", "probability", "score", "tier", "base_points", "fit_points", "engagement_points",
-    "expected_value", "reasons", "model_version", "scored_at",
+    "expected_value", "reasons", "model_version", "scored_at", "probability_low", "probability_high",
 ]  # fmt: skip
 
 

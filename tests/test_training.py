@@ -23,7 +23,7 @@ def text_of(model: Estimator) -> list[str]:
     if isinstance(model, Logistic):
         return [to_json(logistic_to_json(model))]
     if isinstance(model, Boosted):
-        return [model.booster.model_to_string(), repr(model.base)]
+        return [*(b.model_to_string() for b in model.boosters), repr(model.base), repr(model.statistics)]
     assert isinstance(model, Blend)
     return [repr(model.weight), *text_of(model.logistic), *text_of(model.boosted)]
 
@@ -85,7 +85,7 @@ def test_rounds_stop_long_before_the_limit() -> None:
     assert 10 < rounds < MOST_ROUNDS / 2
     model = training("lightgbm").model
     assert isinstance(model, Boosted)
-    assert model.booster.num_trees() == rounds
+    assert [b.num_trees() for b in model.boosters] == [rounds]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -147,3 +147,15 @@ def test_repeating_a_leads_snapshot_does_not_narrow_the_interval() -> None:
     assert thrice["candidates"]["logistic"]["log_loss_interval"] == pytest.approx(
         once["candidates"]["logistic"]["log_loss_interval"]
     )
+
+
+def test_training_says_how_many_leads_were_won_and_when_they_are_few() -> None:
+    known = table()[table()["split"] != "calibrate"]
+    described = describe_candidates(training("logistic"))
+    assert described["wins"] == known["won"].sum() > 100
+    assert not described["few_wins"]
+    twice = pd.concat([known, known.assign(as_of=known["as_of"] + pd.Timedelta("1D"))])
+    kept = ~twice["won"] | twice["lead_id"].isin(known.loc[known["won"], "lead_id"].iloc[::12])
+    few = describe_candidates(train_model(twice[kept], FEATURES, model_params("logistic"), {}))
+    assert few["wins"] == len(known.loc[known["won"]].iloc[::12])
+    assert few["few_wins"]

@@ -168,6 +168,76 @@ def review() -> None:
 
 
 @app.command()
+def monitor() -> None:
+    """Compare the probabilities with the outcomes that came since, and propose a shift of their level."""
+    from propensity.commands import monitor_outcomes
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(monitor_outcomes(workspace))
+
+
+@app.command()
+def promote(
+    recentre: Annotated[
+        bool, typer.Option("--recentre", help="Put the shift of reports/monitor.json into the bundle.")
+    ] = False,
+) -> None:
+    """Put what was proposed for the bundle into it."""
+    from propensity.commands import promote_recentred
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    if not recentre:
+        raise typer.BadParameter("say what to promote: --recentre")
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(promote_recentred(workspace))
+
+
+@app.command()
+def price(
+    since: Annotated[
+        str | None, typer.Option(help="Only leads created from this moment on; all when left out.")
+    ] = None,
+) -> None:
+    """Say what leads of each channel and campaign cost, what they bring, and what one may cost."""
+    from propensity.commands import price_channels
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(price_channels(workspace, since=since))
+
+
+@app.command()
+def trends() -> None:
+    """Say which pages, offers, mails and attributes go with winning, and who the winners are."""
+    from propensity.commands import find_trends
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(find_trends(workspace))
+
+
+@app.command()
+def funnel() -> None:
+    """Count leads from creation to MQL, SQL and win, and the days they spend in each stage."""
+    from propensity.commands import count_funnel
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(count_funnel(workspace))
+
+
+@app.command()
 def verify(
     path: Annotated[Path | None, typer.Argument(help="A bundle; the workspace's own when left out.")] = None,
 ) -> None:

@@ -19,6 +19,7 @@ BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "ema
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Days = Annotated[float, Field(gt=0)]
+Text = Annotated[str, Field(min_length=1)]
 
 
 class Section(BaseModel):
@@ -213,16 +214,9 @@ class ModelParams(Section):
     candidates: list[Literal["logistic", "lightgbm", "blend"]] = Field(
         default=["logistic", "lightgbm", "blend"], min_length=1
     )
-    trials: int = 0
+    trials: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=0)] = 0
-
-    @field_validator("trials")
-    @classmethod
-    def _no_search(cls, trials: int) -> int:
-        if trials != 0:
-            raise ValueError(f"no search over settings is built in; leave it at 0, not {trials}")
-        return trials
 
 
 class CalibrationParams(Section):
@@ -231,10 +225,42 @@ class CalibrationParams(Section):
     )
 
 
+CUTOFF_KEYS: dict[str, tuple[str, ...]] = {
+    "recall": ("target",),
+    "precision": ("target", "confidence"),
+    "capacity": ("per_week",),
+    "value": (),
+}
+
+
 class CutoffParams(Section):
-    policy: Literal["recall", "precision"]
-    target: Share
-    confidence: Share = 0.9
+    """A cut-off's policy and the keys that this policy takes; `confidence` is 0.9 if left out."""
+
+    policy: Literal["recall", "precision", "capacity", "value"]
+    target: Share | None = None
+    confidence: Share | None = None
+    per_week: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_confidence(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("policy") == "precision" and given.get("confidence") is None:
+            return {**given, "confidence": 0.9}
+        return given
+
+    @model_validator(mode="after")
+    def _own_keys(self) -> CutoffParams:
+        own = CUTOFF_KEYS[self.policy]
+        given = [key for key in ("target", "confidence", "per_week") if getattr(self, key) is not None]
+        wrong, missing = [k for k in given if k not in own], [k for k in own if k not in given]
+        takes = (
+            f"takes {' and '.join(own)}" if own else "takes no other key; its numbers stand in cutoffs.value"
+        )
+        if wrong:
+            raise ValueError(f"the policy '{self.policy}' {takes}; it has {' and '.join(wrong)}")
+        if missing:
+            raise ValueError(f"the policy '{self.policy}' {takes}; {' and '.join(missing)} is missing")
+        return self
 
 
 class ValueParams(Section):
@@ -242,20 +268,108 @@ class ValueParams(Section):
     margin: Annotated[float, Field(gt=0, le=1)] = 1
     sales_touch: Annotated[float, Field(ge=0)] = 0
     nurture: Annotated[float, Field(ge=0)] = 0
+    untouched: Annotated[float, Field(ge=0, lt=1)] = 0
+    nurtured: Annotated[float, Field(ge=0, lt=1)] | None = None
+
+    @model_validator(mode="after")
+    def _nurture_helps(self) -> ValueParams:
+        if self.nurtured is not None and self.nurtured < self.untouched:
+            raise ValueError(
+                f"nurtured ({self.nurtured:g}) is the share of winners who buy when marketing alone keeps in "
+                f"touch, so it is at least untouched ({self.untouched:g})"
+            )
+        return self
 
 
 class CutoffsParams(Section):
     mql: CutoffParams = CutoffParams(policy="recall", target=0.8)
     sql: CutoffParams = CutoffParams(policy="precision", target=0.4)
     value: ValueParams = ValueParams()
+    champion: str | None = None
+    hold: Annotated[float, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _priced(self) -> CutoffsParams:
+        value = self.value
+        margin = value.won * value.margin
+        if self.sql.policy == "value":
+            _check_pays("sales_touch", value.sales_touch, margin * (1 - value.untouched))
+            if value.nurtured is not None:
+                _check_pays(
+                    "sales_touch less nurture",
+                    value.sales_touch - value.nurture,
+                    margin * (1 - value.nurtured),
+                )
+        if self.mql.policy == "value":
+            if value.nurtured is None:
+                raise ValueError(
+                    "mql has the policy 'value', which needs value.nurtured: the share of winners who buy "
+                    "when marketing alone keeps in touch"
+                )
+            _check_pays("nurture", value.nurture, margin * (value.nurtured - value.untouched))
+        return self
+
+
+def _check_pays(name: str, cost: float, brings: float) -> None:
+    if not 0 < cost < brings:
+        raise ValueError(
+            f"the policy 'value' needs {name} above 0 and under what it brings with a sure winner: it is "
+            f"{cost:g}, and that brings {brings:g} by cutoffs.value (won, margin, untouched, nurtured)"
+        )
 
 
 class DisqualifyRule(Section):
-    """Leads whose `column` contains one of `matches` as a word, whatever its case, are not pursued."""
+    """Leads whose `column` meets the rule's one condition are not pursued.
 
-    reason: str
+    The conditions: ``equals`` and ``in`` (the whole value, whatever its case), ``matches`` (a word of it),
+    ``below`` and ``above`` (a number), ``missing``, ``list`` (a built-in one), ``domains`` (of an address or
+    a domain, with what is under them) and ``served`` (any other value that is given).
+    """
+
+    model_config = ConfigDict(serialize_by_alias=True)
+
+    reason: Annotated[str, Field(min_length=1)]
     column: str
-    matches: list[Annotated[str, Field(min_length=1)]] = Field(min_length=1)
+    equals: Text | None = None
+    among: list[Text] | None = Field(default=None, alias="in", min_length=1)
+    matches: list[Text] | None = Field(default=None, min_length=1)
+    below: float | None = None
+    above: float | None = None
+    missing: Literal[True] | None = None
+    builtin: Literal["students", "free_mail"] | None = Field(default=None, alias="list")
+    domains: list[Text] | None = Field(default=None, min_length=1)
+    served: list[Text] | None = Field(default=None, min_length=1)
+
+    @property
+    def condition(self) -> tuple[str, Any]:
+        """The condition's name and what it asks for."""
+        return next(iter(self._conditions().items()))
+
+    def _conditions(self) -> dict[str, Any]:
+        fields = {field.alias or name: getattr(self, name) for name, field in type(self).model_fields.items()}
+        return {k: v for k, v in fields.items() if k not in ("reason", "column") and v is not None}
+
+    @field_validator("equals", "among", "matches", "served", mode="before")
+    @classmethod
+    def _as_text(cls, values: Any) -> Any:
+        return [_yaml_text(v) for v in values] if isinstance(values, list) else _yaml_text(values)
+
+    @field_validator("domains")
+    @classmethod
+    def _domains(cls, domains: list[str] | None) -> list[str] | None:
+        for domain in domains or []:
+            if not re.fullmatch(r"[^\s@/:]+\.[^\s@/:.]+", domain.strip()):
+                raise ValueError(f"'{domain}' is no domain such as competitor.com")
+        return domains
+
+    @model_validator(mode="after")
+    def _one_condition(self) -> DisqualifyRule:
+        given = list(self._conditions())
+        if len(given) != 1:
+            named = [f.alias or name for name, f in type(self).model_fields.items()][2:]
+            has = f"has {len(given)}: {', '.join(given)}; write a rule for each" if given else "has none"
+            raise ValueError(f"a rule has one condition, of {', '.join(named)}; this one {has}")
+        return self
 
 
 class TrackingParams(Section):
@@ -291,6 +405,11 @@ class Params(Section):
             raise ValueError(
                 "data.outcomes.closed_at is null, so nobody can tell which leads were still open at a later "
                 "age; name the column with the closing time, or set snapshots.ages_days: [0]"
+            )
+        if not dated and "capacity" in (self.cutoffs.mql.policy, self.cutoffs.sql.policy):
+            raise ValueError(
+                "cutoffs has the policy 'capacity', which counts leads a week, but data.leads.created_at is "
+                "null; name the column with the creation time, or choose another policy"
             )
         if self.data.events is not None and not dated:
             raise ValueError(
@@ -387,7 +506,7 @@ def _keys_at(where: list[str]) -> list[str]:
         if found is None:
             continue  # a list index or the name of a union's member
         model = found
-    return list(model.model_fields)
+    return [field.alias or name for name, field in model.model_fields.items()]
 
 
 def _section_in(annotation: Any) -> type[BaseModel] | None:

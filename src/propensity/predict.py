@@ -18,18 +18,20 @@ from propensity.data.fetch import CompiledQuery
 from propensity.data.frames import canonical_frames
 from propensity.data.sources import connect
 from propensity.data.tables import AttributeType
-from propensity.decisions.cutoffs import assign_tiers
-from propensity.decisions.rules import disqualified_leads
+from propensity.decisions.rules import rule_hits
+from propensity.decisions.tiers import assign_tiers
 from propensity.decisions.value import expected_value
 from propensity.errors import InputError
 from propensity.explain.contributions import compute_contributions
 from propensity.explain.explanation import make_explanation
+from propensity.explain.lifts import tell_lifts
 from propensity.explain.points import Points, compute_points, sum_by_side
 from propensity.explain.reasons import REASONS_TYPE, top_reasons
 from propensity.features.build import build_features
 from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.encoding import count_unseen, encode
-from propensity.params import Params, ValueParams
+from propensity.model.estimators import probability_of
+from propensity.params import CutoffsParams, Params
 
 # Contributions are held for this many rows at a time: a million rows of a hundred features would
 # need most of a gigabyte.
@@ -65,7 +67,7 @@ class Predictor:
                 history=given.get("history"),
             ).order_by("snapshot")
         )
-        self._rules = CompiledQuery(lambda given: disqualified_leads(given["leads"], self.params.disqualify))
+        self._rules = CompiledQuery(lambda given: rule_hits(given["leads"], self.params.disqualify))
         self._con: Any = None
         self._lock = threading.Lock()  # a connection serves one call at a time
 
@@ -94,6 +96,7 @@ class Predictor:
         *,
         outcomes: pd.DataFrame | None = None,
         history: pd.DataFrame | None = None,
+        previous: Mapping[str, str] | None = None,
     ) -> pd.DataFrame:
         """Score leads as of a moment.
 
@@ -113,13 +116,15 @@ class Predictor:
         history : DataFrame, optional
             The changes of the leads' fields, from which a model that was trained with ``data.history``
             rebuilds what they held at `as_of`. Without it, `leads` is taken to hold what was known then.
+        previous : mapping, optional
+            The tier each ``lead_id`` had when it was last scored, which ``cutoffs.hold`` lets it keep.
 
         Returns
         -------
         DataFrame
             One row a lead, in the leads' order: ``lead_id, as_of, probability, score, tier,
             base_points, fit_points, engagement_points, expected_value, reasons, model_version,
-            scored_at``.
+            scored_at, probability_low, probability_high``.
 
         Raises
         ------
@@ -127,7 +132,7 @@ class Predictor:
             A column is missing, a value is bad, or a lead was created after `as_of`.
         """
         table, disqualified = self._features(leads, events, as_of, outcomes, history)
-        return score_features(self.bundle, table, disqualified)
+        return score_features(self.bundle, table, disqualified, previous=previous)
 
     def explain(
         self,
@@ -204,7 +209,13 @@ class Predictor:
         return pd.Series([in_utc(moment, zone) for moment in moments]).astype("datetime64[us, UTC]")
 
 
-def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFrame) -> pd.DataFrame:
+def score_features(
+    bundle: Bundle,
+    table: pd.DataFrame,
+    disqualified: pd.DataFrame,
+    *,
+    previous: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
     """Score a feature table.
 
     Parameters
@@ -213,7 +224,9 @@ def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFra
     table : DataFrame
         ``lead_id``, ``as_of`` and the plan's features, one row a snapshot.
     disqualified : DataFrame
-        ``lead_id, reason, column, value`` of the leads that met a rule.
+        ``lead_id, rule, reason, column, value``: the rules that leads meet, as `rule_hits`.
+    previous : mapping, optional
+        The tier each lead had when it was last scored, which ``cutoffs.hold`` lets it keep.
 
     Returns
     -------
@@ -223,7 +236,7 @@ def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFra
     for name, n in count_unseen(table, bundle.encoding).items():
         logger.warning("%s: %d of %d rows have a value that training did not know", name, n, len(table))
     params = trained_with(bundle)
-    value, oldest = params.cutoffs.value, max(params.snapshots.ages_days)
+    oldest = max(params.snapshots.ages_days)
     older = int((table["age_days"] > oldest).sum()) if bundle.plan.dated else 0
     if older:
         logger.warning(
@@ -233,8 +246,13 @@ def score_features(bundle: Bundle, table: pd.DataFrame, disqualified: pd.DataFra
             len(table),
             oldest,
         )
+    ordered = disqualified.sort_values(["lead_id", "rule"])
+    rules = {str(lead): list(rows.itertuples()) for lead, rows in ordered.groupby("lead_id")}
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
-    chunks = [_score_chunk(bundle, value, table.iloc[s : s + CHUNK_ROWS], disqualified) for s in starts]
+    held = {} if previous is None else previous
+    chunks = [
+        _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held) for s in starts
+    ]
     return pd.concat(chunks, ignore_index=True)
 
 
@@ -245,16 +263,28 @@ def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:
 
 
 def _score_chunk(
-    bundle: Bundle, value: ValueParams, table: pd.DataFrame, disqualified: pd.DataFrame
+    bundle: Bundle,
+    params: CutoffsParams,
+    table: pd.DataFrame,
+    rules: Mapping[str, list[Any]],
+    previous: Mapping[str, str],
 ) -> pd.DataFrame:
     matrix = encode(table, bundle.encoding)
     contributions = compute_contributions(bundle.model, bundle.calibrator, matrix)
     points = compute_points(contributions, bundle.cutoffs["reference_odds"])
     probability = 1 / (1 + np.exp(-contributions.log_odds))
-    rule = disqualified.set_index("lead_id").reindex(table["lead_id"])
-    tier = assign_tiers(probability, rule["reason"].notna().to_numpy(), bundle.cutoffs)
+    low, high = bundle.calibrator.interval(contributions.log_odds)
+    met = [rules.get(lead, []) for lead in table["lead_id"]]
+    tier = assign_tiers(
+        probability,
+        np.array([bool(m) for m in met], dtype=bool),
+        bundle.cutoffs,
+        previous=np.array([previous.get(lead) for lead in table["lead_id"]], dtype=object),
+        hold=params.hold,
+    )
     fit, engagement = sum_by_side(points, bundle.features)
-    reasons = _with_rule(top_reasons(points, table, bundle.features), rule)
+    rest = tell_lifts(points, table, bundle.features, wanted=tier == "nurture")
+    reasons = _with_rules(top_reasons(points, table, bundle.features, rest=rest), met)
     return pd.DataFrame(
         {
             "lead_id": table["lead_id"].array,
@@ -265,31 +295,29 @@ def _score_chunk(
             "base_points": points.base,
             "fit_points": fit,
             "engagement_points": engagement,
-            "expected_value": expected_value(probability, tier, value),
+            "expected_value": expected_value(probability, tier, params.value),
             "reasons": pd.array(reasons, dtype=pd.ArrowDtype(REASONS_TYPE)),
             "model_version": bundle.model_version,
             "scored_at": pd.Timestamp.now(tz="UTC").as_unit("us"),
+            "probability_low": probability_of(low),
+            "probability_high": probability_of(high),
         }
     )
 
 
-def _with_rule(reasons: pa.ListArray, rule: pd.DataFrame) -> pa.ListArray:
-    """Put the rule that disqualified a lead before its other reasons, at no points."""
-    met = np.flatnonzero(rule["reason"].notna())
-    if len(met) == 0:
+def _with_rules(reasons: pa.ListArray, met: list[list[Any]]) -> pa.ListArray:
+    """Put the rules that disqualified a lead before its other reasons, at no points."""
+    if not any(met):
         return reasons
-    lists = reasons.to_pylist()
-    for i in met:
-        found = rule.iloc[i]
-        first = {
-            "feature": found["column"],
-            "qualifier": "rule",
-            "value": found["value"],
-            "points": 0.0,
-            "text": f"Disqualified ({found['reason']}): {found['column']} is {found['value']}",
-        }
-        lists[i] = [first, *lists[i]]
+    lists = [[*map(_tell_rule, hits), *own] for hits, own in zip(met, reasons.to_pylist(), strict=True)]
     return pa.array(lists, type=REASONS_TYPE)
+
+
+def _tell_rule(hit: Any) -> dict[str, Any]:
+    value = None if pd.isna(hit.value) else hit.value
+    held = "is not given" if value is None else f"is {value}"
+    text = f"Disqualified ({hit.reason}): {hit.column} {held}"
+    return {"feature": hit.column, "qualifier": "rule", "value": value, "points": 0.0, "text": text}
 
 
 def trained_with(bundle: Bundle) -> Params:

@@ -35,7 +35,7 @@ def cohort(ws: Workspace) -> str:
     from propensity.data.files import write_json, write_parquet
     from propensity.data.ingest import read_canonical
     from propensity.data.sources import connect
-    from propensity.decisions.rules import disqualified_leads
+    from propensity.decisions.rules import count_hits, disqualified_leads, rule_hits, tell_hits
 
     con = connect(ws.params.data, folder=ws.folder)
     canonical = read_canonical(con, ws.interim)
@@ -79,10 +79,14 @@ def cohort(ws: Workspace) -> str:
     counts = fetch(con, counted).iloc[0].to_dict()
     counts["immature"] = table.num_rows - int(table["mature"].to_numpy().sum())
     write_parquet(table, ws.interim / "snapshots.parquet")
-    write_json({**counts, "horizon": horizon_to_json(horizon)}, ws.interim / "cohort.json")
+    rules = count_hits(fetch(con, rule_hits(tables["leads"], ws.params.disqualify)), ws.params.disqualify)
+    described = {**counts, "rules": rules, "horizon": horizon_to_json(horizon)}
+    write_json(described, ws.interim / "cohort.json")
+    hit = tell_hits(rules)
     return (
         f"{counts['leads']:,} leads gave {counts['snapshots']:,} snapshots; left out of training are "
         f"{counts['immature']:,} whose outcome is not final yet; {describe_horizon(horizon)}"
+        f"{'; ' + hit if hit else ''}"
     )
 
 
@@ -228,7 +232,9 @@ def calibrate(ws: Workspace) -> str:
     import pandas as pd
 
     from propensity.data.files import read_json, write_json
-    from propensity.decisions.cutoffs import choose_cutoffs, cutoff_curve
+    from propensity.decisions.arrivals import count_arrivals
+    from propensity.decisions.curves import cutoff_curve
+    from propensity.decisions.cutoffs import choose_cutoffs
     from propensity.model.bundle import read_model
     from propensity.model.calibration import calibrator_to_json, choose_calibrator, describe_choice
     from propensity.model.encoding import encode, encoding_from_json
@@ -245,17 +251,23 @@ def calibrate(ws: Workspace) -> str:
         margin, won, part["weight"].to_numpy(), groups, list(ws.params.calibration.methods), seed=seed
     )
     log_odds = choice.calibrator.log_odds(margin)
-    cutoffs = choose_cutoffs(log_odds, won, groups, ws.params.cutoffs, seed=seed)
-    curve: pd.DataFrame = cutoff_curve(log_odds, won, cutoffs["reference_odds"])
+    cutoffs = choose_cutoffs(
+        log_odds,
+        won,
+        groups,
+        ws.params.cutoffs,
+        seed=seed,
+        arrivals=count_arrivals(part, pd.read_parquet(ws.interim / "snapshots.parquet")),
+        champion=_champions_cutoffs(ws),
+    )
+    value = ws.params.cutoffs.value
+    curve: pd.DataFrame = cutoff_curve(log_odds, won, cutoffs["reference_odds"], value=value)
     folder = ws.models / "calibration"
     write_json(calibrator_to_json(choice.calibrator), folder / "calibrator.json")
     write_json(cutoffs, folder / "cutoffs.json")
     write_json({**describe_choice(choice), "cutoff_curve": curve}, folder / "calibration.json")
     notes = "".join(f" ({name}: {cutoffs[name]['note']})" for name in ("mql", "sql") if cutoffs[name]["note"])
-    return (
-        f"{choice.calibrator.method} calibrator; MQL from score {cutoffs['mql']['score']:.1f}, "
-        f"SQL from {cutoffs['sql']['score']:.1f}{notes}"
-    )
+    return f"{choice.calibrator.method} calibrator; {cutoffs['said']}{notes}"
 
 
 def bundle(ws: Workspace) -> str:
@@ -290,6 +302,7 @@ def evaluate(ws: Workspace) -> str:
     from propensity.evaluation.comparison import base_rate_probability, points_rule_probability
     from propensity.evaluation.metrics import gains_table, reliability_table, report_metrics, slices_of
     from propensity.evaluation.recentring import recentred_report
+    from propensity.evaluation.reliability import calibration_report, calibration_slices
     from propensity.explain.points import mean_absolute_points
     from propensity.model.bundle import log_odds, read_bundle
     from propensity.model.encoding import encode
@@ -330,6 +343,11 @@ def evaluate(ws: Workspace) -> str:
         },
         "by_age": slices_of(test, "age_days", won, probability, groups, seed=seed),
         "by_channel": slices_of(test, "channel", won, probability, groups, seed=seed),
+        "calibration": {
+            "test": calibration_report(won, probability, groups, seed=seed),
+            "by_age": calibration_slices(test, "age_days", won, probability, groups, seed=seed),
+            "by_channel": calibration_slices(test, "channel", won, probability, groups, seed=seed),
+        },
         "reliability": reliability_table(won, probability, groups),
         "gains": gains_table(won, probability),
         "recentred": recentred_report(
@@ -379,7 +397,8 @@ def report(ws: Workspace) -> str:
     metrics["counts"]["tiers"] = scores["tier"].value_counts().to_dict()
     manifest = {"model_version": made.model_version, "data": made.data, "versions": made.versions}
     path = ws.reports / "review.html"
-    write_review(render_review(build_context(metrics, scores, cards, manifest)), path)
+    money = _read_money(ws, made.model_version)
+    write_review(render_review(build_context(metrics, scores, cards, manifest, money)), path)
     return f"review with {len(cards)} leads in {shown(path)}"
 
 
@@ -429,7 +448,7 @@ def score_tables(
     from propensity.cohort.snapshots import scoring_snapshots
     from propensity.data.fetch import fetch
     from propensity.data.files import write_parquet
-    from propensity.decisions.rules import disqualified_leads
+    from propensity.decisions.rules import count_hits, rule_hits, tell_hits
     from propensity.features.build import build_features
     from propensity.predict import score_features, trained_with
 
@@ -453,8 +472,11 @@ def score_tables(
         outcomes=tables.get("outcomes"),
         history=tables.get("history"),
     )
-    disqualified = fetch(con, disqualified_leads(tables["leads"], trained_with(made).disqualify))
-    scores = score_features(made, fetch(con, table.order_by("snapshot")), disqualified)
+    rules = trained_with(made).disqualify
+    hits = fetch(con, rule_hits(tables["leads"], rules))
+    held = _tiers_before(ws) if trained_with(made).cutoffs.hold else None
+    scores = score_features(made, fetch(con, table.order_by("snapshot")), hits, previous=held)
+    hit = tell_hits(count_hits(hits[hits["lead_id"].isin(scores["lead_id"])], rules))
     write_parquet(scores, ws.scores)
     tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
     scored = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
@@ -462,7 +484,30 @@ def score_tables(
     later = f"; {left_out:,} created later are left out" if left_out else ""
     stale = "" if "history" in tables else ", ".join(made.plan.rebuilt)
     taken = f"; {stale} as they stand in leads, for data.history is not named" if stale else ""
-    return f"{scored}: {tiers or 'none is open'}{later}{taken}; {shown(ws.scores)}"
+    return f"{scored}: {tiers or 'none is open'}{later}{taken}{'; ' + hit if hit else ''}; {shown(ws.scores)}"
+
+
+def _champions_cutoffs(ws: Workspace) -> dict[str, Any] | None:
+    """Return the cut-offs of the bundle that ``cutoffs.champion`` names."""
+    from propensity.data.files import read_json
+    from propensity.model.bundle import verify_files
+
+    if ws.params.cutoffs.champion is None:
+        return None
+    folder = ws.folder / ws.params.cutoffs.champion
+    verify_files(folder)
+    cutoffs: dict[str, Any] = read_json(folder / "cutoffs.json")
+    return cutoffs
+
+
+def _tiers_before(ws: Workspace) -> dict[str, str] | None:
+    """Return the tier that each lead had in the workspace's latest scores, whichever model gave it."""
+    import pandas as pd
+
+    if not ws.scores.exists():
+        return None
+    latest = pd.read_parquet(ws.scores, columns=["lead_id", "tier"])
+    return dict(zip(latest["lead_id"], latest["tier"], strict=True))
 
 
 def _read_part(ws: Workspace, part: str) -> Any:
@@ -476,6 +521,17 @@ def _read_part(ws: Workspace, part: str) -> Any:
     leads = pd.read_parquet(ws.interim / "leads.parquet")
     about = describe_rows(snapshots, leads, ws.params.split)
     return table.merge(about, on=["lead_id", "as_of"], validate="1:1")
+
+
+def _read_money(ws: Workspace, model_version: str) -> dict[str, Any]:
+    """Return the tables that the commands about money left for this model."""
+    import pandas as pd
+
+    from propensity.report.money import FILES
+
+    paths = {name: ws.reports / f"{name}.parquet" for names in FILES.values() for name in names}
+    found = {name: pd.read_parquet(path) for name, path in paths.items() if path.exists()}
+    return {name: table for name, table in found.items() if set(table["model_version"]) == {model_version}}
 
 
 def _data_window(ws: Workspace) -> dict[str, Any]:

@@ -1,48 +1,34 @@
-"""The two cut-offs: where a lead becomes an MQL and where it becomes an SQL."""
+"""The two cut-offs, decided together: where a lead becomes an MQL and where it becomes an SQL."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
+from propensity.decisions.arrivals import Arrivals
+from propensity.decisions.curves import describe_moves, score_at
+from propensity.decisions.policies import (
+    Cutoff,
+    Evidence,
+    choose,
+    overflow,
+    required,
+    target_finder,
+    won_at_least,
+)
+from propensity.decisions.tiers import lower_by
+from propensity.decisions.value import gain_of_pair
 from propensity.errors import InputError
-from propensity.evaluation.intervals import bootstrap, lower_bound
-from propensity.explain.points import score_of
+from propensity.evaluation.intervals import bootstrap
 from propensity.model.estimators import Vector, probability_of
-from propensity.params import CutoffParams, CutoffsParams
+from propensity.params import CutoffParams, CutoffsParams, ValueParams
 
-TIERS = ("disqualified", "nurture", "mql", "sql")
-# The shares of leads, from the top, at which a promise of precision is tested, in this order.
-STEPS = (0.02, 0.03, 0.05, 0.075, 0.1, 0.125, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-STARTS = (0.02, 0.05, 0.1)
-POINT_IN_LOG_ODDS = np.log(2) / 10
-# A cut-off stands this share under the probability it was read from: a lead at it, summed in another
-# order when it is scored, must not fall below by rounding.
-ROUNDING = 1e-9
-
-
-@dataclass(frozen=True)
-class Cutoff:
-    """One cut-off and what supports it.
-
-    Attributes
-    ----------
-    probability : float
-        A lead at or above it is in the tier.
-    supported : bool
-        Whether the data bear the policy's promise.
-    note : str or None
-        What a person has to know before using it.
-    """
-
-    probability: float
-    supported: bool
-    note: str | None
+NAMES = ("mql", "sql")
+RESAMPLES = 400
 
 
 def choose_cutoffs(
@@ -52,6 +38,8 @@ def choose_cutoffs(
     params: CutoffsParams,
     *,
     seed: int,
+    arrivals: Arrivals | None = None,
+    champion: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Choose both cut-offs on the calibrate part and describe them.
 
@@ -62,27 +50,51 @@ def choose_cutoffs(
     won, groups : arrays of shape (n_rows,)
     params : CutoffsParams
     seed : int
+    arrivals : Arrivals, optional
+        Without it every row is a lead of its own and no capacity can be kept to.
+    champion : mapping, optional
+        The ``cutoffs.json`` of the model in use, whose cut-offs stay unless the data support a move.
 
     Returns
     -------
     dict
-        ``reference_odds`` (those of this part's win rate, which score 50) and under ``mql`` and
-        ``sql`` the policy, ``probability``, ``score``, ``supported``, ``note`` and, on this part,
-        ``n`` leads at or above, ``precision``, ``recall`` with 95% intervals, and ``share``.
-        ``precision`` is NaN where no lead is above.
+        ``reference_odds`` (those of this part's win rate, which score 50), ``said`` (both cut-offs in one
+        sentence), ``gain`` (of the pair, a snapshot; None without a value) with its interval, and under
+        ``mql`` and ``sql``
+
+        - the policy and its keys, ``probability``, ``score``, ``supported``, ``note``;
+        - ``probability_interval`` and ``score_interval``: where the policy's target is met (see
+          `target_finder`); an end is None where no cut-off is high enough;
+        - on this part ``n`` snapshots at or above, ``precision`` (NaN where none is), ``recall``,
+          ``share``, ``moves`` (see `describe_moves`) and, for a capacity, ``queue`` (see `overflow`);
+        - ``champion``: its ``probability``, ``score`` and whether it was ``kept``; None without one.
+
+        Intervals are 95% percentile bootstraps over groups with the calibrator held fixed: what
+        fitting it added to the uncertainty is not in them.
 
     Raises
     ------
     InputError
         The part holds no winner, or nobody else.
     """
-    probability = probability_of(log_odds)
-    found = find_cutoffs(probability, won, groups, params)
-    rate = float(won.mean())
+    evidence = _gather(probability_of(log_odds), won, groups, arrivals)
+    rate = float(won.mean()) if len(won) else 0.0
+    free = _choose_each(evidence, params)
     reference_odds = rate / (1 - rate)
-    return {"reference_odds": reference_odds} | {
-        name: _describe(found[name], policy, probability, won, groups, reference_odds, seed)
-        for name, policy in (("mql", params.mql), ("sql", params.sql))
+    intervals = bootstrap_targets(evidence, params, seed=seed)
+    kept = {n: _keep(free[n], _policy(params, n), intervals[n], evidence, champion, n) for n in NAMES}
+    found = {"mql": _below(kept["mql"], kept["sql"], params.mql), "sql": kept["sql"]}
+    described = {
+        name: _describe(name, found, evidence, params, reference_odds, seed)
+        | _tell_interval(intervals[name], reference_odds)
+        | {"champion": _tell_champion(champion, name, found[name], reference_odds)}
+        for name in NAMES
+    }
+    return {
+        "reference_odds": reference_odds,
+        "said": tell_pair(described),
+        **_gain(found, evidence, params.value, seed),
+        **described,
     }
 
 
@@ -91,155 +103,195 @@ def find_cutoffs(
     won: npt.NDArray[np.bool_],
     groups: npt.NDArray[np.int64],
     params: CutoffsParams,
+    *,
+    arrivals: Arrivals | None = None,
 ) -> dict[str, Cutoff]:
-    """Find the cut-offs that `choose_cutoffs` describes, under ``mql`` and ``sql``.
+    """Find the cut-offs that `choose_cutoffs` describes, under ``mql`` and ``sql``, with no champion.
 
     Parameters
     ----------
     probability, won, groups : arrays of shape (n_rows,)
     params : CutoffsParams
+    arrivals : Arrivals, optional
 
     Raises
     ------
     InputError
         The part holds no winner, or nobody else.
     """
+    found = _choose_each(_gather(probability, won, groups, arrivals), params)
+    return {"mql": _below(found["mql"], found["sql"], params.mql), "sql": found["sql"]}
+
+
+def bootstrap_targets(
+    evidence: Evidence, params: CutoffsParams, *, seed: int
+) -> dict[str, tuple[float, float]]:
+    """Return the 95% interval of where each policy's target is met, under ``mql`` and ``sql``.
+
+    A percentile bootstrap over groups, with the calibrator held fixed. An end of 1 means that no cut-off
+    is high enough.
+    """
+    finders = [target_finder(_policy(params, name), name, evidence, params) for name in NAMES]
+    draws = bootstrap(
+        lambda weight: np.array([find(weight) for find in finders]),
+        evidence.groups,
+        seed=seed,
+        resamples=RESAMPLES,
+    )
+    # The order statistics themselves: a draw in which no cut-off is high enough counts as 1.
+    ends = np.quantile(draws, [0.025, 0.975], axis=0, method="inverted_cdf")
+    return {name: (float(ends[0, k]), float(ends[1, k])) for k, name in enumerate(NAMES)}
+
+
+def tell_pair(described: Mapping[str, Any]) -> str:
+    """Return both cut-offs as one sentence."""
+    mql, sql = described["mql"], described["sql"]
+    return (
+        f"SQL from score {sql['score']:.1f} ({_tell_given(sql)}), MQL from {mql['score']:.1f} "
+        f"({_tell_given(mql)})"
+    )
+
+
+def _tell_given(cutoff: Mapping[str, Any]) -> str:
+    won = "nobody" if np.isnan(cutoff["precision"]) else f"{cutoff['precision']:.0%} won"
+    queue = cutoff.get("queue")
+    full = f", over {cutoff['per_week']:g} in {queue['overflow']:.0%} of weeks" if queue else ""
+    return (
+        f"{cutoff['policy']}: {cutoff['share']:.1%} of snapshots, {won}, {cutoff['recall']:.0%} of wins{full}"
+    )
+
+
+def _policy(params: CutoffsParams, name: str) -> CutoffParams:
+    return params.mql if name == "mql" else params.sql
+
+
+def _gather(
+    probability: Vector,
+    won: npt.NDArray[np.bool_],
+    groups: npt.NDArray[np.int64],
+    arrivals: Arrivals | None,
+) -> Evidence:
     if won.all() or not won.any():
         raise InputError(
             f"the calibrate part holds {int(won.sum())} won of {len(won)} snapshots; cut-offs need won and "
             "not-won ones: widen split.calibrate, shorten snapshots.horizon_days or bring more history"
         )
-    sql = _choose(params.sql, probability, won, groups)
-    return {"mql": _below(_choose(params.mql, probability, won, groups), sql, params.mql), "sql": sql}
+    leads = np.arange(len(won)) if arrivals is None else arrivals.leads
+    return Evidence(probability, won, groups, leads, None if arrivals is None else arrivals.weekly)
 
 
-def assign_tiers(
-    probability: Vector, disqualified: npt.NDArray[np.bool_], cutoffs: Mapping[str, Any]
-) -> npt.NDArray[np.str_]:
-    """Return each lead's tier."""
-    above_sql = probability >= cutoffs["sql"]["probability"]
-    above_mql = probability >= cutoffs["mql"]["probability"]
-    return np.select([disqualified, above_sql, above_mql], ["disqualified", "sql", "mql"], "nurture")
-
-
-def cutoff_curve(
-    log_odds: Vector, won: npt.NDArray[np.bool_], reference_odds: float, *, steps: int = 100
-) -> pd.DataFrame:
-    """Return volume, precision and recall against the cut-off.
-
-    Returns
-    -------
-    DataFrame
-        ``probability, score, share, precision, recall`` at up to `steps` + 1 cut-offs, rising.
-    """
-    order = np.sort(log_odds)
-    places = np.unique(order[np.linspace(0, len(order) - 1, steps + 1).round().astype(int)])
-    rows = []
-    for place in places:
-        above = log_odds >= place
-        rows.append(
-            {
-                "probability": float(probability_of(place)),
-                "score": float(score_of(np.array([place]), reference_odds)[0]),
-                "share": float(above.mean()),
-                "precision": float(won[above].mean()),
-                "recall": float(won[above].sum() / max(won.sum(), 1)),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def _choose(
-    policy: CutoffParams, probability: Vector, won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]
-) -> Cutoff:
-    if policy.policy == "recall":
-        return _for_recall(policy.target, probability, won)
-    return _for_precision(policy, probability, won, groups)
-
-
-def _for_recall(target: float, probability: Vector, won: npt.NDArray[np.bool_]) -> Cutoff:
-    """Return the highest cut-off that keeps the target share of winners at or above it."""
-    winners = np.sort(probability[won])[::-1]
-    kept = int(np.ceil(target * len(winners) - ROUNDING))
-    return Cutoff(float(winners[kept - 1]) * (1 - ROUNDING), supported=True, note=None)
-
-
-def _for_precision(
-    policy: CutoffParams, probability: Vector, won: npt.NDArray[np.bool_], groups: npt.NDArray[np.int64]
-) -> Cutoff:
-    """Return the lowest cut-off above which the share won is at least the target, with confidence.
-
-    Fixed-sequence testing (Angelopoulos and others 2021, arXiv 2110.01052): volumes are tested from
-    few leads to many, until the lower bound of the share won falls under the target. The error is
-    shared among several starting volumes, so that a top too small to prove anything does not end
-    the sequence.
-    """
-    descending = np.sort(probability)[::-1]
-    edges = {share: descending[max(round(share * len(descending)), 1) - 1] for share in STEPS}
-    confidence = 1 - (1 - policy.confidence) / len(STARTS)
-    passed: list[float] = []
-    for start in STARTS:
-        for share in (s for s in STEPS if s >= start):
-            above = probability >= edges[share]
-            if lower_bound(won[above], groups[above], confidence=confidence) < policy.target:
-                break
-            passed.append(float(edges[share]) * (1 - ROUNDING))
-    if passed:
-        return Cutoff(min(passed), supported=True, note=None)
-    return Cutoff(
-        policy.target,
-        supported=False,
-        note=(
-            f"The data cannot support {policy.target:.0%} won above the cut-off with {policy.confidence:.0%} "
-            f"confidence. The cut-off stands where the calibrated probability is {policy.target:.0%}; "
-            "more matured leads, a lower target or a lower confidence would let it be promised."
-        ),
-    )
+def _choose_each(evidence: Evidence, params: CutoffsParams) -> dict[str, Cutoff]:
+    return {name: choose(_policy(params, name), name, evidence, params) for name in NAMES}
 
 
 def _below(mql: Cutoff, sql: Cutoff, policy: CutoffParams) -> Cutoff:
     """Hold the MQL cut-off a point under the SQL cut-off: every SQL is an MQL first.
 
-    A lower cut-off still keeps a promise of recall, and no longer one of precision.
+    A lower cut-off still keeps a promise of recall, and no longer one of precision or of gain.
     """
-    odds = sql.probability / (1 - sql.probability) * np.exp(-POINT_IN_LOG_ODDS)
-    highest = float(odds / (1 + odds))
+    highest = lower_by(sql.probability, 1.0)
     if mql.probability <= highest:
         return mql
     promised = mql.supported and policy.policy == "recall"
+    lost = {
+        "precision": "Its precision is not promised there.",
+        "capacity": "More leads a week than its capacity lie above it.",
+        "value": "Nurture alone pays for no lead: calling pays sooner.",
+    }
     notes = [
         mql.note or "",
         "Its own policy would put the MQL cut-off above the SQL cut-off; it is held one point under it.",
-        "" if promised or not mql.supported else "Its precision is not promised there.",
+        lost.get(policy.policy, "") if mql.supported else "",
     ]
     return Cutoff(highest, promised, " ".join(filter(None, notes)))
 
 
-def _describe(
-    cutoff: Cutoff,
+def _keep(
+    fresh: Cutoff,
     policy: CutoffParams,
-    probability: Vector,
-    won: npt.NDArray[np.bool_],
-    groups: npt.NDArray[np.int64],
+    interval: tuple[float, float],
+    evidence: Evidence,
+    champion: Mapping[str, Any] | None,
+    name: str,
+) -> Cutoff:
+    """Return the champion's cut-off unless the data support moving away from it.
+
+    It stays where the fresh one is not supported, and where it lies between what the interval and
+    the fresh one span. A supported promise of precision is not given up for it: the champion's, one
+    cut-off named before these data were seen, has to pass the test alone.
+    """
+    if champion is None:
+        return fresh
+    place = float(champion[name]["probability"])
+    low, high = min(interval[0], fresh.probability), max(interval[1], fresh.probability)
+    bears = True
+    if policy.policy == "precision":
+        bears = won_at_least(place, evidence, required(policy.confidence)) >= required(policy.target)
+    if not fresh.supported:
+        return Cutoff(place, supported=policy.policy == "precision" and bears, note=_stays(policy, bears))
+    if bears and low <= place <= high:
+        told = "The champion's cut-off stays: the data do not support moving it."
+        return replace(fresh, probability=place, note=told)
+    return fresh
+
+
+def _stays(policy: CutoffParams, bears: bool) -> str:
+    """Return why the champion's cut-off stays where the data support no other."""
+    if policy.policy != "precision":
+        return "The champion's cut-off stays: the data do not support the promise of another."
+    if bears:
+        return "The champion's cut-off stays: its promise holds, and the data support no lower one."
+    return (
+        f"The champion's cut-off stays: the data cannot support {required(policy.target):.0%} won above it, "
+        f"or above any other, with {required(policy.confidence):.0%} confidence."
+    )
+
+
+def _tell_interval(ends: tuple[float, float], reference_odds: float) -> dict[str, Any]:
+    known = [None if end >= 1 else end for end in ends]
+    scores = [None if end is None else score_at(end, reference_odds) for end in known]
+    return {"probability_interval": known, "score_interval": scores}
+
+
+def _tell_champion(
+    champion: Mapping[str, Any] | None, name: str, found: Cutoff, reference_odds: float
+) -> dict[str, Any] | None:
+    if champion is None:
+        return None
+    place = float(champion[name]["probability"])
+    return {
+        "probability": place,
+        "score": score_at(place, reference_odds),
+        "kept": found.probability == place,
+    }
+
+
+def _describe(
+    name: str,
+    found: Mapping[str, Cutoff],
+    evidence: Evidence,
+    params: CutoffsParams,
     reference_odds: float,
     seed: int,
 ) -> dict[str, Any]:
-    above = probability >= cutoff.probability
-    log_odds = np.log(cutoff.probability / (1 - cutoff.probability))
+    policy, cutoff, won, groups = _policy(params, name), found[name], evidence.won, evidence.groups
+    above = evidence.probability >= cutoff.probability
 
     def rates(weight: Vector) -> Vector:
         hit = (weight * (above & won)).sum()
         with np.errstate(invalid="ignore", divide="ignore"):
             return np.array([hit / (weight * above).sum(), hit / (weight * won).sum()])
 
-    draws = bootstrap(rates, groups, seed=seed, resamples=400)
+    draws = bootstrap(rates, groups, seed=seed, resamples=RESAMPLES)
     precision, recall = rates(np.ones(len(won)))
-    return {
+    places = {n: found[n].probability for n in NAMES}
+    described: dict[str, Any] = {
         "policy": policy.policy,
         "target": policy.target,
-        "confidence": policy.confidence if policy.policy == "precision" else None,
+        "confidence": policy.confidence,
+        "per_week": policy.per_week,
         "probability": cutoff.probability,
-        "score": float(score_of(np.array([log_odds]), reference_odds)[0]),
+        "score": score_at(cutoff.probability, reference_odds),
         "supported": cutoff.supported,
         "note": cutoff.note,
         "n": int(above.sum()),
@@ -248,7 +300,25 @@ def _describe(
         "recall": float(recall),
         "recall_interval": _percentiles(draws[:, 1]),
         "share": float(above.mean()),
+        "moves": describe_moves(
+            name, places, evidence.probability, won, groups, reference_odds, params.value, seed=seed
+        ),
     }
+    if policy.policy == "capacity":
+        described["queue"] = overflow(cutoff.probability, required(policy.per_week), evidence)
+    return described
+
+
+def _gain(found: Mapping[str, Cutoff], evidence: Evidence, value: ValueParams, seed: int) -> dict[str, Any]:
+    """Return what acting by both cut-offs gained over leaving everybody alone, a snapshot of the part."""
+    if not value.won:
+        return {"gain": None, "gain_interval": None}
+    above = {name: evidence.probability >= found[name].probability for name in NAMES}
+    gains = gain_of_pair(evidence.won.astype(np.float64), above["mql"], above["sql"], value)
+    draws = bootstrap(
+        lambda w: np.array([(w * gains).sum() / w.sum()]), evidence.groups, seed=seed, resamples=RESAMPLES
+    )
+    return {"gain": float(gains.mean()), "gain_interval": _percentiles(draws[:, 0])}
 
 
 def _percentiles(values: Vector) -> list[float] | None:

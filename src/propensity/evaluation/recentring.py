@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,8 @@ from scipy.optimize import brentq
 from scipy.special import expit
 
 from propensity.evaluation.metrics import Vector, Won, report_metrics
+from propensity.evaluation.reliability import Z_95, expected_over_observed, sum_by_group
+from propensity.model.bundle import Bundle
 
 N_BLOCKS = 10
 WIDEST_SHIFT = 10.0
@@ -29,6 +32,60 @@ def intercept_shift(log_odds: Vector, won: Won) -> float:
     if surplus(-WIDEST_SHIFT) > 0 or surplus(WIDEST_SHIFT) < 0:
         return float(np.sign(-surplus(0.0)) * WIDEST_SHIFT)
     return float(brentq(surplus, -WIDEST_SHIFT, WIDEST_SHIFT))
+
+
+def propose_shift(log_odds: Vector, won: Won, groups: npt.NDArray[Any]) -> dict[str, Any]:
+    """Measure the level of the probabilities on recent outcomes and say whether to move it.
+
+    A shift is proposed where its 95% interval leaves out 0: what noise explains is left alone. The interval
+    is that of a logistic regression with the log-odds as offset, its error taken over groups.
+
+    Parameters
+    ----------
+    log_odds, won, groups : arrays of shape (n_rows,)
+        Calibrated, and how the rows ended.
+
+    Returns
+    -------
+    dict
+        ``n, wins``, ``expected_over_observed`` with its interval, ``shift`` (to add to the log-odds) with its
+        interval, and ``proposed``. Without rows all but ``n, wins, proposed`` are None.
+    """
+    report: dict[str, Any] = {"n": len(won), "wins": int(won.sum())}
+    if len(won) == 0:
+        names = ("expected_over_observed", "expected_over_observed_interval", "shift", "shift_interval")
+        return report | dict.fromkeys(names) | {"proposed": False}
+    level, interval = expected_over_observed(won, expit(log_odds), groups)
+    shift = intercept_shift(log_odds, won)
+    moved = expit(log_odds + shift)
+    n_groups, totals = sum_by_group(moved - won, groups)
+    error = np.sqrt((totals**2).sum() * n_groups / max(n_groups - 1, 1)) / (moved * (1 - moved)).sum()
+    low, high = float(shift - Z_95 * error), float(shift + Z_95 * error)
+    return report | {
+        "expected_over_observed": level,
+        "expected_over_observed_interval": interval,
+        "shift": shift,
+        "shift_interval": [low, high],
+        "proposed": n_groups > 1 and not low <= 0 <= high,
+    }
+
+
+def recentre(bundle: Bundle, shift: float, record: dict[str, Any]) -> Bundle:
+    """Return the bundle with `shift` added to every lead's log-odds; the order of leads stays as it is.
+
+    The cut-offs keep their probabilities, so tiers follow what the probabilities say.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    shift : float
+    record : dict
+        What the shift rests on; it is kept, after earlier ones, under ``recentred`` in the bundle's data.
+    """
+    records = [*bundle.data.get("recentred", []), record]
+    return replace(
+        bundle, calibrator=bundle.calibrator.shifted(shift), data=bundle.data | {"recentred": records}
+    )
 
 
 def recentred_report(

@@ -18,6 +18,7 @@ from propensity.explain.points import Points
 from propensity.features.catalogue import Feature, window_words
 
 OTHER = "other"
+ALL_OTHER = "All other evidence together"
 WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
     "January", "February", "March", "April", "May", "June",
@@ -37,7 +38,12 @@ REASONS_TYPE = pa.list_(
 
 
 def top_reasons(
-    points: Points, table: pd.DataFrame, features: list[Feature], *, most: int = 5
+    points: Points,
+    table: pd.DataFrame,
+    features: list[Feature],
+    *,
+    most: int = 5,
+    rest: npt.NDArray[np.object_] | None = None,
 ) -> pa.ListArray:
     """Choose and phrase each row's reasons.
 
@@ -50,6 +56,8 @@ def top_reasons(
     features : list of Feature
     most : int
         Named reasons a row.
+    rest : array of str, shape (n_rows,), optional
+        The text of each row's ``other``.
 
     Returns
     -------
@@ -57,13 +65,14 @@ def top_reasons(
         Each a list of ``{feature, qualifier, value, points, text}``, the weightiest first, at most
         `most` and one ``other``; a row's points and the base sum to its score.
     """
-    families, spokesman, sums = _by_family(points, features)
+    families, spokesman, sums = by_family(points, features)
     most = min(most, len(families))
     order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :most]
     rows = np.arange(len(sums))[:, None]
     chosen, amounts = spokesman[rows, order], sums[rows, order]
-    value, text = _phrase(chosen, table, features)
-    rest = sums.sum(axis=1) - amounts.sum(axis=1)
+    value, text = phrase_cells(chosen, table, features)
+    other_text = np.full(len(sums), ALL_OTHER, dtype=object) if rest is None else rest
+    left = sums.sum(axis=1) - amounts.sum(axis=1)
     names = np.array([f.name for f in features], dtype=object)
     qualifiers = np.array([f.qualifier for f in features], dtype=object)
     other = np.full((len(sums), 1), OTHER, dtype=object)
@@ -71,8 +80,8 @@ def top_reasons(
         np.hstack([names[chosen], other]),
         np.hstack([qualifiers[chosen], other]),
         np.hstack([value, np.full_like(other, None)]),
-        np.hstack([amounts, rest[:, None]]),
-        np.hstack([text, np.full_like(other, "All other evidence together")]),
+        np.hstack([amounts, left[:, None]]),
+        np.hstack([text, other_text[:, None]]),
     ]
     arrays = [
         pa.array(column.ravel(), type=field.type, from_pandas=field.type != pa.float64())
@@ -115,10 +124,13 @@ def value_text(feature: Feature, value: Any) -> str | None:
     return _number(float(value)) if feature.kind == "number" else str(value)
 
 
-def _by_family(
+def by_family(
     points: Points, features: list[Feature]
 ) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the families, each row's weightiest member of each, and each family's points."""
+    """Return the families, each row's weightiest member of each, and each family's points.
+
+    The last two are of shape (n_rows, n_families); a member is its place in `features`.
+    """
     members: dict[str, list[int]] = {}
     for j, feature in enumerate(features):
         members.setdefault(feature.family, []).append(j)
@@ -131,10 +143,18 @@ def _by_family(
     return list(members), spokesman, sums
 
 
-def _phrase(
+def phrase_cells(
     chosen: npt.NDArray[np.int64], table: pd.DataFrame, features: list[Feature]
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Phrase the chosen cells, one feature after another, each different value once."""
+    """Return value and text of the chosen cells, one feature after another, each different value once.
+
+    Parameters
+    ----------
+    chosen : array of int, shape (n_rows, n_cells)
+        The place of each cell's feature in `features`.
+    table : DataFrame
+    features : list of Feature
+    """
     value = np.empty(chosen.shape, dtype=object)
     text = np.empty(chosen.shape, dtype=object)
     for j in np.unique(chosen):

@@ -33,6 +33,7 @@ from propensity.model.estimators import (
     logistic_from_json,
     logistic_to_json,
     make_boosted,
+    model_file,
 )
 
 FORMAT = 1
@@ -166,7 +167,11 @@ def verify_files(folder: Path) -> dict[str, Any]:
 
 
 def write_model(model: Estimator, folder: Path) -> None:
-    """Write a model as ``model.txt``, ``logistic.json`` or both."""
+    """Write a model as ``model.txt``, ``logistic.json`` or both.
+
+    Boosters beside the first are ``model_1.txt`` and so on; ``statistics.json`` holds the statistics
+    that they read.
+    """
     for name, content in _model_files(model).items():
         write_text(content, folder / name)
 
@@ -184,8 +189,12 @@ def read_model(
                 f"logistic.json has {len(logistic.knots)} features, features.json {len(encoding.features)}"
             )
     if (folder / "model.txt").exists():
-        text = (folder / "model.txt").read_text(encoding="utf-8")
-        boosted = make_boosted(text, len(encoding.features), threads=threads)
+        boosted = make_boosted(
+            _read_texts(folder),
+            len(encoding.features),
+            threads=threads,
+            statistics=_read_statistics(folder, encoding),
+        )
     if logistic and boosted:
         if blend_weight is None:
             raise BundleError(f"{folder} holds two models but no weight to blend them with")
@@ -200,9 +209,29 @@ def _model_files(model: Estimator) -> dict[str, str]:
     if isinstance(model, Logistic):
         return {"logistic.json": to_json(logistic_to_json(model))}
     if isinstance(model, Boosted):
-        return {"model.txt": model.booster.model_to_string()}
+        texts = {model_file(k): b.model_to_string() for k, b in enumerate(model.boosters)}
+        tables = [{"feature": j, "log_odds": table.tolist()} for j, table in model.statistics.items()]
+        return texts | ({"statistics.json": to_json(tables)} if tables else {})
     assert isinstance(model, Blend)
     return {**_model_files(model.logistic), **_model_files(model.boosted)}
+
+
+def _read_texts(folder: Path) -> list[str]:
+    texts: list[str] = []
+    while (path := folder / model_file(len(texts))).exists():
+        texts.append(path.read_text(encoding="utf-8"))
+    return texts
+
+
+def _read_statistics(folder: Path, encoding: Encoding) -> dict[int, Vector]:
+    path = folder / "statistics.json"
+    if not path.exists():
+        return {}
+    tables = {row["feature"]: np.asarray(row["log_odds"], dtype=np.float64) for row in read_json(path)}
+    sizes = {j: encoding.n_codes(encoding.names[j]) for j in encoding.categories}
+    if any(sizes.get(j) != len(table) for j, table in tables.items()):
+        raise BundleError("statistics.json and features.json disagree about the categories' levels")
+    return tables
 
 
 def _manifest(bundle: Bundle, folder: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ fit, joined by straight lines between its blocks so that no two margins tie and 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,11 +19,16 @@ from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from propensity.errors import BundleError, InputError
+from propensity.model.bands import Band, band_from_json, band_to_json
 from propensity.model.estimators import Vector
 
 LEAST_SLOPE = 1e-3
 # Isotonic steps lie at least this far apart in margin, which bounds how steep the map can be.
 LEAST_STEP = 0.01
+BAND_DRAWS = 200
+BAND_KNOTS = 121
+BAND_REACH = 2.0  # in margin, beyond the rows on either side
+WIDEST_BAND = 20.0
 
 
 @dataclass(frozen=True)
@@ -36,10 +41,13 @@ class Calibrator:
     numbers : dict
         sigmoid: ``slope``, ``intercept``; beta: ``a``, ``b``, ``c``; isotonic: ``margins`` and
         ``log_odds``, both ascending.
+    band : Band or None
+        How sure the log-odds are; None where nobody asked.
     """
 
     method: str
     numbers: dict[str, Any]
+    band: Band | None = None
 
     def log_odds(self, margin: Vector) -> Vector:
         """Return the calibrated log-odds of each margin, same shape."""
@@ -51,6 +59,19 @@ class Calibrator:
                 n["c"] - n["a"] * np.logaddexp(0.0, -margin) + n["b"] * np.logaddexp(0.0, margin)
             )
         return _interpolate(margin, np.asarray(n["margins"]), np.asarray(n["log_odds"]))
+
+    def shifted(self, shift: float) -> Calibrator:
+        """Return the map with `shift` added to its log-odds, which leaves every order as it is."""
+        name = {"sigmoid": "intercept", "beta": "c", "isotonic": "log_odds"}[self.method]
+        moved = (np.asarray(self.numbers[name]) + shift).tolist()
+        band = None if self.band is None else self.band.shifted(shift)
+        return replace(self, numbers=self.numbers | {name: moved}, band=band)
+
+    def interval(self, log_odds: Vector) -> tuple[Vector, Vector]:
+        """Return the ends of the 95% intervals around calibrated log-odds; NaN without a band."""
+        if self.band is None:
+            return np.full(log_odds.shape, np.nan), np.full(log_odds.shape, np.nan)
+        return self.band.around(log_odds)
 
     def slope(self, margin: float, *, step: float = 1e-4) -> float:
         """Return the map's slope at a margin, by a central difference."""
@@ -76,9 +97,53 @@ def fit_calibrator(method: str, margin: Vector, won: npt.NDArray[np.bool_], weig
     return Calibrator("beta", {"a": a, "b": b, "c": c})
 
 
+def fit_band(
+    calibrator: Calibrator,
+    margin: Vector,
+    won: npt.NDArray[np.bool_],
+    weight: Vector,
+    groups: npt.NDArray[np.int64],
+    *,
+    seed: int,
+    draws: int = BAND_DRAWS,
+) -> Band:
+    """Return the 95% band of a calibrator, by the bootstrap.
+
+    Whole groups are drawn with replacement, the calibrator is fitted to each draw, and at each knot the
+    2.5% and 97.5% quantiles of the log-odds are taken. Margins are rounded to a hundredth for it, so
+    that rows alike are one.
+
+    Parameters
+    ----------
+    calibrator : Calibrator
+        Fitted on these rows.
+    margin, won, weight, groups : arrays of shape (n_rows,)
+    seed, draws : int
+    """
+    _, codes = np.unique(groups, return_inverse=True)
+    n_groups = int(codes.max()) + 1
+    cells, cell = np.unique(
+        np.column_stack([np.round(margin / LEAST_STEP), won]), axis=0, return_inverse=True
+    )
+    alike, ended = LEAST_STEP * cells[:, 0], cells[:, 1].astype(bool)
+    knots = np.linspace(alike.min() - BAND_REACH, alike.max() + BAND_REACH, BAND_KNOTS)
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(draws):
+        times = np.bincount(rng.integers(0, n_groups, n_groups), minlength=n_groups)[codes]
+        mass: Vector = np.bincount(cell.ravel(), weight * times, minlength=len(cells)).astype(np.float64)
+        if (mass * ended).sum() > 0 and (mass * ~ended).sum() > 0:
+            kept = mass > 0
+            again = fit_calibrator(calibrator.method, alike[kept], ended[kept], mass[kept])
+            drawn.append(again.log_odds(knots))
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0) if drawn else (-np.inf, np.inf)
+    middle = calibrator.log_odds(knots)
+    return Band(middle, np.clip(middle - low, 0.0, WIDEST_BAND), np.clip(high - middle, 0.0, WIDEST_BAND))
+
+
 def calibrator_to_json(calibrator: Calibrator) -> dict[str, Any]:
-    """Return the method and its numbers."""
-    return {"method": calibrator.method, **calibrator.numbers}
+    """Return the method, its numbers and its band."""
+    return {"method": calibrator.method, **calibrator.numbers, **band_to_json(calibrator.band)}
 
 
 def calibrator_from_json(content: Mapping[str, Any]) -> Calibrator:
@@ -87,7 +152,7 @@ def calibrator_from_json(content: Mapping[str, Any]) -> Calibrator:
     Raises
     ------
     BundleError
-        The method is unknown, a number is missing, or the map decreases somewhere.
+        The method is unknown, a number is missing, the map decreases somewhere, or the band is none.
     """
     wanted = {
         "sigmoid": ("slope", "intercept"),
@@ -96,7 +161,8 @@ def calibrator_from_json(content: Mapping[str, Any]) -> Calibrator:
     }.get(content.get("method", ""))
     if wanted is None or any(name not in content for name in wanted):
         raise BundleError(f"calibrator.json: unknown method or missing numbers in {sorted(content)}")
-    calibrator = Calibrator(content["method"], {name: content[name] for name in wanted})
+    numbers = {name: content[name] for name in wanted}
+    calibrator = Calibrator(content["method"], numbers, band_from_json(content))
     knots = np.asarray(content.get("margins", []), dtype=np.float64)
     mapped = calibrator.log_odds(np.union1d(np.linspace(-20.0, 20.0, 401), knots))
     if (np.diff(knots) < 0).any() or not np.isfinite(mapped).all() or (np.diff(mapped) < 0).any():
@@ -225,7 +291,9 @@ def choose_calibrator(
         if gain > 2 * error:
             best = method
     means = {method: float(np.average(loss, weights=weight)) for method, loss in losses.items()}
-    return CalibratorChoice(fit_calibrator(best, margin, won, weight), means, gains)
+    chosen = fit_calibrator(best, margin, won, weight)
+    band = fit_band(chosen, margin, won, weight, groups, seed=seed)
+    return CalibratorChoice(replace(chosen, band=band), means, gains)
 
 
 def describe_choice(choice: CalibratorChoice) -> dict[str, Any]:

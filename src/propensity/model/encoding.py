@@ -55,7 +55,7 @@ class Encoding:
 
 
 def fit_encoding(
-    table: pd.DataFrame, features: Sequence[Feature], *, most_levels: int = 60, least_rows: int = 20
+    table: pd.DataFrame, features: Sequence[Feature], *, most_levels: int = 1000, least_rows: int = 20
 ) -> Encoding:
     """Choose the features that vary and learn the levels of the categories.
 

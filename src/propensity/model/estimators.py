@@ -6,7 +6,8 @@ log-odds before calibration.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import lightgbm as lgb
@@ -15,6 +16,7 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from propensity.errors import BundleError
+from propensity.model.statistics import look_up, widen
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -91,30 +93,45 @@ class Boosted:
 
     Attributes
     ----------
-    booster : lightgbm.Booster
+    boosters : tuple of lightgbm.Booster
+        One, or several that differ in their seed and are averaged.
     base : float
         The mean margin under the trees' own cover counts.
     threads : int
         Threads to use; 0 for all.
+    statistics : dict
+        Place of a category to its levels' statistic, a log-odds for each code. The trees read it as
+        a column more; what that column adds is told as the category's.
     """
 
-    booster: lgb.Booster
+    boosters: tuple[lgb.Booster, ...]
     base: float
     threads: int = 0
+    statistics: Mapping[int, Vector] = field(default_factory=dict)
 
     def margin(self, matrix: Matrix) -> Vector:
-        """Return the raw prediction of each row."""
+        """Return the mean raw prediction of each row."""
         if len(matrix) == 0:  # LightGBM divides by the number of rows
             return np.empty(0)
         threads = threads_for(len(matrix), self.threads)
-        return np.asarray(self.booster.predict(matrix, raw_score=True, num_threads=threads))
+        wide = self._widen(matrix)
+        raw = [b.predict(wide, raw_score=True, num_threads=threads) for b in self.boosters]
+        return np.asarray(_mean(raw))
 
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's SHAP value, shape (n_rows, n_features)."""
         if len(matrix) == 0:
             return np.empty_like(matrix)
         threads = threads_for(EXPLAINING * len(matrix), self.threads)
-        return np.asarray(self.booster.predict(matrix, pred_contrib=True, num_threads=threads))[:, :-1]
+        wide = self._widen(matrix)
+        raw = _mean([b.predict(wide, pred_contrib=True, num_threads=threads) for b in self.boosters])
+        own = np.array(raw[:, : matrix.shape[1]], dtype=np.float64)
+        for column, j in enumerate(self.statistics, start=matrix.shape[1]):
+            own[:, j] += raw[:, column]
+        return own
+
+    def _widen(self, matrix: Matrix) -> Matrix:
+        return widen(matrix, look_up(matrix, self.statistics)) if self.statistics else matrix
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,10 @@ class Blend:
         return self.weight * boosted + (1 - self.weight) * self.logistic.contributions(matrix)
 
 
+def _mean(arrays: Sequence[Any]) -> Any:
+    return arrays[0] if len(arrays) == 1 else np.mean(arrays, axis=0)
+
+
 def add_columns(terms: Matrix, base: float) -> Vector:
     """Sum base and columns one after another: a row's sum then does not depend on its batch."""
     total = np.full(len(terms), base)
@@ -165,23 +186,40 @@ def threads_for(n_rows: int, threads: int) -> int:
     return 1 if threads == 0 and n_rows < ROWS_FOR_THREADS else threads
 
 
-def make_boosted(model_text: str, n_features: int, *, threads: int = 0) -> Boosted:
-    """Load LightGBM's text format and read the base from it.
+def make_boosted(
+    model_texts: str | Sequence[str],
+    n_features: int,
+    *,
+    threads: int = 0,
+    statistics: Mapping[int, Vector] | None = None,
+) -> Boosted:
+    """Load LightGBM's text format, one text a booster, and read the base from it.
 
     Raises
     ------
     BundleError
-        The text is not a model of `n_features` features.
+        A text is not a model of `n_features` features and the statistics.
     """
+    texts = [model_texts] if isinstance(model_texts, str) else model_texts
+    tables = dict(statistics or {})
+    loaded = [_load_booster(text, k, n_features + len(tables)) for k, text in enumerate(texts)]
+    return Boosted(tuple(b for b, _ in loaded), float(_mean([base for _, base in loaded])), threads, tables)
+
+
+def model_file(k: int) -> str:
+    """Return the name of the file of booster `k`."""
+    return f"model_{k}.txt" if k else "model.txt"
+
+
+def _load_booster(text: str, k: int, n_columns: int) -> tuple[lgb.Booster, float]:
     try:
-        booster = lgb.Booster(model_str=model_text)
+        booster = lgb.Booster(model_str=text)
     except lgb.basic.LightGBMError as error:
-        raise BundleError(f"model.txt is not a LightGBM model: {error}") from error
-    if booster.num_feature() != n_features:
-        raise BundleError(f"model.txt has {booster.num_feature()} features, features.json {n_features}")
-    row = np.full((1, n_features), np.nan)
-    base = float(np.asarray(booster.predict(row, pred_contrib=True, num_threads=1))[0, -1])
-    return Boosted(booster, base, threads)
+        raise BundleError(f"{model_file(k)} is not a LightGBM model: {error}") from error
+    if booster.num_feature() != n_columns:
+        raise BundleError(f"{model_file(k)} has {booster.num_feature()} features, features.json {n_columns}")
+    row = np.full((1, n_columns), np.nan)
+    return booster, float(np.asarray(booster.predict(row, pred_contrib=True, num_threads=1))[0, -1])
 
 
 def logistic_to_json(model: Logistic) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from propensity.model.encoding import Encoding
+from propensity.model.encoding import FIRST_LEVEL, Encoding
 from propensity.model.estimators import Logistic, Matrix, Vector
+from propensity.model.statistics import OWN_LEVELS, Statistics, own_codes
 
 # Strength of the ridge penalty on standardised columns, from near none to near the base rate.
 PENALTIES = (1.0, 10.0, 50.0, 200.0, 1000.0, 5000.0)
@@ -22,11 +23,15 @@ BEND_WIDTH = 0.1
 
 @dataclass(frozen=True)
 class _Term:
-    """How one feature becomes columns of the design."""
+    """How one feature becomes columns of the design.
+
+    A category with more levels than can have a column each has a `statistic`, a log-odds a code.
+    """
 
     knots: Vector
     category: bool
     sign: int = 0
+    statistic: Vector | None = None
 
 
 def fit_logistic(
@@ -37,6 +42,7 @@ def fit_logistic(
     *,
     penalty: float,
     monotone: Mapping[str, int],
+    statistics: Statistics | None = None,
 ) -> Logistic:
     """Fit a ridge-penalised logistic regression on piecewise linear curves and level tables.
 
@@ -54,9 +60,13 @@ def fit_logistic(
         The ridge penalty, larger for stronger shrinkage; the inverse of scikit-learn's ``C``.
     monotone : dict
         Feature to +1 or -1. Such a feature is one straight line, flat if its slope has the other sign.
+    statistics : Statistics, optional
+        Of the categories with more levels than can have a column each: the rarer levels share one
+        column, and the statistic is another.
     """
-    terms = [_make_term(matrix[:, j], encoding, j, monotone) for j in range(matrix.shape[1])]
-    blocks = [_columns(matrix[:, j], term) for j, term in enumerate(terms)]
+    found = statistics or Statistics({}, {})
+    terms = [_make_term(matrix[:, j], encoding, j, monotone, found) for j in range(matrix.shape[1])]
+    blocks = [_columns(matrix[:, j], term, found.out_of_fold.get(j)) for j, term in enumerate(terms)]
     design = np.hstack(blocks)
     scale = design.std(axis=0)
     scale[scale == 0] = 1.0
@@ -85,11 +95,18 @@ def _fit_signed(
 
 
 def _make_term(
-    x: Vector, encoding: Encoding, j: int, monotone: Mapping[str, int], *, most_inner: int = 3
+    x: Vector,
+    encoding: Encoding,
+    j: int,
+    monotone: Mapping[str, int],
+    statistics: Statistics,
+    *,
+    most_inner: int = 3,
 ) -> _Term:
     feature = encoding.features[j]
     if feature.kind == "category":
-        return _Term(np.arange(encoding.n_codes(feature.name), dtype=np.float64), category=True)
+        codes = np.arange(encoding.n_codes(feature.name), dtype=np.float64)
+        return _Term(codes, category=True, statistic=statistics.tables.get(j))
     known = x[~np.isnan(x)]
     low, high = np.quantile(known, [0.001, 0.999], method="nearest")
     if low == high:
@@ -103,8 +120,12 @@ def _make_term(
     return _Term(np.unique([low, *inner[(low < inner) & (inner < high)], high]), category=False)
 
 
-def _columns(x: Vector, term: _Term) -> Matrix:
+def _columns(x: Vector, term: _Term, out_of_fold: Vector | None = None) -> Matrix:
     """Return the design's columns of one feature, shape (n_rows, n_columns)."""
+    if term.statistic is not None:
+        own = np.asarray(own_codes(x)[:, None] == term.knots[None, : FIRST_LEVEL + OWN_LEVELS])
+        told = term.statistic[x.astype(np.int64)] if out_of_fold is None else out_of_fold
+        return np.column_stack([own.astype(np.float64), told])
     if term.category:
         return np.asarray(x[:, None] == term.knots[None, :], dtype=np.float64)
     known = ~np.isnan(x)
@@ -115,6 +136,8 @@ def _columns(x: Vector, term: _Term) -> Matrix:
 
 def _widths(term: _Term) -> Vector:
     """Return the standard deviation that each of a feature's columns is brought to."""
+    if term.statistic is not None:
+        return np.ones(min(len(term.knots), FIRST_LEVEL + OWN_LEVELS) + 1)
     if term.category:
         return np.ones(len(term.knots))
     bends = len(term.knots) - 2
@@ -133,7 +156,8 @@ def _collect(
         centre = float(block.mean(axis=0) @ own)
         curve = _columns(term.knots, term) @ own - centre
         # What the training rows do not hold (a code, a missing number) adds nothing either way.
-        values.append(np.where(block.any(axis=0), curve, 0.0) if term.category else curve)
+        seen = np.isin(term.knots, matrix[:, j])
+        values.append(np.where(seen, curve, 0.0) if term.category else curve)
         knots.append(term.knots)
         has_missing = not term.category and bool(np.isnan(matrix[:, j]).any())
         missing.append(float(own[-1] - centre) if has_missing else 0.0)

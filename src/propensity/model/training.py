@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,14 +12,26 @@ import numpy.typing as npt
 import pandas as pd
 
 from propensity.features.catalogue import Feature
-from propensity.model.boosting import boosting_settings, check_monotone, fit_boosting, fit_rounds
+from propensity.model.boosting import (
+    MANY_ROWS,
+    Forge,
+    Shape,
+    check_monotone,
+    fit_shape,
+    likely_shapes,
+    refit_shape,
+)
 from propensity.model.encoding import Encoding, encode, fit_encoding
-from propensity.model.estimators import Blend, Boosted, Estimator, Logistic, Matrix, Vector, make_boosted
+from propensity.model.estimators import Blend, Boosted, Estimator, Logistic, Matrix, Vector
 from propensity.model.logistic import PENALTIES, fit_logistic
+from propensity.model.statistics import crowded_places
 from propensity.params import ModelParams
 
 Part = tuple[Matrix, npt.NDArray[np.bool_], Vector]
 
+# Under so many won leads the choice among candidates is mostly chance, and a person should know.
+FEW_WINS = 100
+AVERAGED = 3  # seeds, where averaging them is tried
 BLEND_WEIGHTS = np.round(np.arange(0.1, 1.0, 0.1), 1)
 
 logger = logging.getLogger(__name__)
@@ -44,7 +56,10 @@ class Training:
     stop_leads : array of int
         Whose snapshot each row of the stop part is.
     settings : dict
-        The penalty, rounds and blend weight found on the stop part.
+        What was found on the stop part: the penalty, the trees' rounds, leaves, categories read by their
+        statistics and seeds, and the blend's weight.
+    wins : int
+        Won leads in train and stop.
     """
 
     encoding: Encoding
@@ -54,6 +69,7 @@ class Training:
     stop: Part
     stop_leads: npt.NDArray[np.int64]
     settings: dict[str, float]
+    wins: int
 
 
 def train_model(
@@ -83,24 +99,28 @@ def train_model(
     rows = {part: table[table["split"] == part] for part in ("train", "stop")}
     encoding = fit_encoding(rows["train"], features)
     check_monotone(monotone, encoding)
-    train, stop = (_part(rows[part], encoding) for part in ("train", "stop"))
-    both: Part = tuple(np.concatenate(pair) for pair in zip(train, stop, strict=True))  # type: ignore[assignment]
+    data = _make_data(rows["train"], rows["stop"], encoding)
+    forge = Forge(encoding, monotone, params.seed, params.threads)
     candidates: dict[str, Estimator] = {}
     settings: dict[str, float] = {}
+    shape, seeds = Shape(), [params.seed]
     wanted: set[str] = set(params.candidates)
     if wanted & {"logistic", "blend"}:
-        candidates["logistic"], settings["penalty"] = _best_logistic(train, stop, encoding, monotone)
+        candidates["logistic"], settings["penalty"] = _best_logistic(data, forge)
     if wanted & {"lightgbm", "blend"}:
-        candidates["lightgbm"], settings["rounds"] = _best_boosting(train, stop, encoding, params, monotone)
+        boosted, shape, seeds, rounds = _best_boosting(data, forge, params.trials)
+        candidates["lightgbm"] = boosted
+        settings |= {"rounds": rounds, "leaves": shape.leaves, "statistics": len(boosted.statistics)}
+        settings |= {"seeds": len(seeds), **shape.found}
     if "blend" in wanted:
-        candidates["blend"], settings["weight"] = _best_blend(candidates, stop)
-    margins = {name: model.margin(stop[0]) for name, model in candidates.items() if name in wanted}
-    losses = {name: log_loss(margin, stop[1], stop[2]) for name, margin in margins.items()}
+        candidates["blend"], settings["weight"] = _best_blend(candidates, data.stop)
+    margins = {name: model.margin(data.stop[0]) for name, model in candidates.items() if name in wanted}
+    losses = {name: log_loss(margin, *data.stop[1:]) for name, margin in margins.items()}
     chosen = min(losses, key=lambda name: (losses[name], name))
     logger.info("log-loss on the stop part: %s; %s is chosen", losses, chosen)
-    model = _refit(chosen, both, encoding, params, monotone, settings)
-    leads = pd.factorize(rows["stop"]["lead_id"])[0]
-    return Training(encoding, model, chosen, margins, stop, leads, settings)
+    model = _refit(chosen, data, forge, shape, seeds, settings)
+    wins = count_wins(data.both, data.leads)
+    return Training(encoding, model, chosen, margins, data.stop, data.stop_leads, settings, wins)
 
 
 def describe_candidates(training: Training) -> dict[str, Any]:
@@ -111,7 +131,7 @@ def describe_candidates(training: Training) -> dict[str, Any]:
     _, won, weight = training.stop
     rows = {}
     for name, margin in training.stop_margins.items():
-        losses = np.logaddexp(0.0, np.where(won, -margin, margin))
+        losses = _losses(margin, won)
         mean = float(np.average(losses, weights=weight))
         by_lead = np.bincount(training.stop_leads, weight * (losses - mean))
         half = float(1.96 * np.sqrt(np.sum(by_lead**2)) / weight.sum())
@@ -121,35 +141,98 @@ def describe_candidates(training: Training) -> dict[str, Any]:
         "candidates": rows,
         "settings": training.settings,
         "n_features": len(training.encoding.features),
+        "wins": training.wins,
+        "few_wins": training.wins < FEW_WINS,
     }
+
+
+def count_wins(part: Part, leads: npt.NDArray[np.int64]) -> int:
+    """Return how many leads are won; several snapshots of one are one."""
+    return len(np.unique(leads[part[1]]))
 
 
 def log_loss(margin: Vector, won: npt.NDArray[np.bool_], weight: Vector) -> float:
     """Return the weighted mean log-loss of log-odds; zero is perfect, smaller is better."""
-    return float(np.average(np.logaddexp(0.0, np.where(won, -margin, margin)), weights=weight))
+    return float(np.average(_losses(margin, won), weights=weight))
+
+
+@dataclass(frozen=True)
+class _Data:
+    """The parts that training reads; leads count from 0, across both parts in `leads`."""
+
+    train: Part
+    stop: Part
+    both: Part
+    train_leads: npt.NDArray[np.int64]
+    stop_leads: npt.NDArray[np.int64]
+    leads: npt.NDArray[np.int64]
+    moments: pd.Series[Any]
+
+
+def _make_data(train: pd.DataFrame, stop: pd.DataFrame, encoding: Encoding) -> _Data:
+    parts = [_part(rows, encoding) for rows in (train, stop)]
+    both: Part = tuple(np.concatenate(pair) for pair in zip(*parts, strict=True))  # type: ignore[assignment]
+    rows = pd.concat([train[["lead_id", "as_of"]], stop[["lead_id", "as_of"]]], ignore_index=True)
+    leads = [pd.factorize(names)[0] for names in (train["lead_id"], stop["lead_id"], rows["lead_id"])]
+    return _Data(parts[0], parts[1], both, leads[0], leads[1], leads[2], rows["as_of"])
 
 
 def _part(rows: pd.DataFrame, encoding: Encoding) -> Part:
     return encode(rows, encoding), rows["won"].to_numpy(dtype=bool), rows["weight"].to_numpy(dtype=np.float64)
 
 
-def _best_logistic(
-    train: Part, stop: Part, encoding: Encoding, monotone: Mapping[str, int]
-) -> tuple[Logistic, float]:
-    fitted = [(fit_logistic(*train, encoding, penalty=p, monotone=monotone), p) for p in PENALTIES]
-    return min(fitted, key=lambda found: log_loss(found[0].margin(stop[0]), *stop[1:]))
+def _best_logistic(data: _Data, forge: Forge) -> tuple[Logistic, float]:
+    fitted = [(_fit_logistic(data.train, data.train_leads, forge, p), p) for p in PENALTIES]
+    return min(fitted, key=lambda found: log_loss(found[0].margin(data.stop[0]), *data.stop[1:]))
 
 
-def _best_boosting(
-    train: Part, stop: Part, encoding: Encoding, params: ModelParams, monotone: Mapping[str, int]
-) -> tuple[Boosted, float]:
-    settings = boosting_settings(
-        len(train[1]), encoding, seed=params.seed, threads=params.threads, monotone=monotone
-    )
-    booster = fit_rounds(train, stop, encoding, settings)
-    rounds = booster.best_iteration
-    text = booster.model_to_string(num_iteration=rounds)
-    return make_boosted(text, len(encoding.features), threads=params.threads), float(rounds)
+def _fit_logistic(part: Part, leads: npt.NDArray[np.int64], forge: Forge, penalty: float) -> Logistic:
+    found = forge.statistics(part, leads, crowded_places(forge.encoding))
+    return fit_logistic(*part, forge.encoding, penalty=penalty, monotone=forge.monotone, statistics=found)
+
+
+def _best_boosting(data: _Data, forge: Forge, trials: int) -> tuple[Boosted, Shape, list[int], int]:
+    """Return the best shape's trees fitted on train, the shape, its seeds and rounds."""
+    shapes = likely_shapes(len(data.train[1]), forge.encoding)
+    if trials:
+        from propensity.model.search import search_shape  # Optuna, only where it is asked for
+
+        shapes.append(search_shape(data.both, data.leads, data.moments, forge, trials=trials))
+    fitted = [_fit_on_train(data, forge, shape, forge.seed) for shape in shapes]
+    losses = [log_loss(boosted.margin(data.stop[0]), *data.stop[1:]) for boosted, _ in fitted]
+    best = int(np.argmin(losses))
+    (boosted, rounds), shape = fitted[best], shapes[best]
+    if len(data.train[1]) >= MANY_ROWS:
+        return boosted, shape, [forge.seed], rounds
+    seeds = [forge.seed + k for k in range(AVERAGED)]
+    more = [_fit_on_train(data, forge, shape, seed) for seed in seeds[1:]]
+    averaged = _average([boosted, *(found for found, _ in more)])
+    if not _gains(boosted.margin(data.stop[0]), averaged.margin(data.stop[0]), data):
+        return boosted, shape, seeds[:1], rounds
+    return averaged, shape, seeds, round(float(np.mean([rounds, *(r for _, r in more)])))
+
+
+def _fit_on_train(data: _Data, forge: Forge, shape: Shape, seed: int) -> tuple[Boosted, int]:
+    return fit_shape(forge, shape, data.train, data.train_leads, data.stop, seed=seed)
+
+
+def _average(models: list[Boosted]) -> Boosted:
+    """Return the trees of models that differ in their seed as one."""
+    boosters = tuple(booster for model in models for booster in model.boosters)
+    return replace(models[0], boosters=boosters, base=float(np.mean([model.base for model in models])))
+
+
+def _gains(before: Vector, after: Vector, data: _Data) -> bool:
+    """Tell whether log-loss on the stop part falls by more than its standard error, over leads."""
+    _, won, weight = data.stop
+    fall = weight * (_losses(before, won) - _losses(after, won))
+    mean = fall.sum() / weight.sum()
+    by_lead = np.bincount(data.stop_leads, fall - weight * mean)
+    return bool(mean > np.sqrt(np.sum(by_lead**2)) / weight.sum())
+
+
+def _losses(margin: Vector, won: npt.NDArray[np.bool_]) -> Vector:
+    return np.asarray(np.logaddexp(0.0, np.where(won, -margin, margin)))
 
 
 def _best_blend(candidates: dict[str, Estimator], stop: Part) -> tuple[Blend, float]:
@@ -164,21 +247,18 @@ def _best_blend(candidates: dict[str, Estimator], stop: Part) -> tuple[Blend, fl
 
 def _refit(
     chosen: str,
-    part: Part,
-    encoding: Encoding,
-    params: ModelParams,
-    monotone: Mapping[str, int],
+    data: _Data,
+    forge: Forge,
+    shape: Shape,
+    seeds: list[int],
     settings: Mapping[str, float],
 ) -> Estimator:
     def logistic() -> Logistic:
-        return fit_logistic(*part, encoding, penalty=settings["penalty"], monotone=monotone)
+        return _fit_logistic(data.both, data.leads, forge, settings["penalty"])
 
     def boosted() -> Boosted:
-        found = boosting_settings(
-            len(part[1]), encoding, seed=params.seed, threads=params.threads, monotone=monotone
-        )
-        booster = fit_boosting(part, encoding, found, rounds=int(settings["rounds"]))
-        return make_boosted(booster.model_to_string(), len(encoding.features), threads=params.threads)
+        rounds = int(settings["rounds"])
+        return refit_shape(forge, shape, data.both, data.leads, rounds=rounds, seeds=seeds)
 
     if chosen == "logistic":
         return logistic()

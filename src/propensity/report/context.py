@@ -5,7 +5,7 @@ The dict holds only texts, numbers, lists and dicts, so that it can be read, tes
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pandas as pd
@@ -31,6 +31,7 @@ from propensity.report.figures import (
     score_figure,
 )
 from propensity.report.findings import audit_section
+from propensity.report.money import money_section
 from propensity.report.notices import gather_notices, has_moved, tell_level
 from propensity.report.numbers import (
     Format,
@@ -47,6 +48,7 @@ from propensity.report.numbers import (
     trim,
     words,
 )
+from propensity.report.reliability import calibration_section
 from propensity.report.tables import (
     METRICS,
     Table,
@@ -58,6 +60,7 @@ from propensity.report.tables import (
     make_metric,
     make_table,
     measure_table,
+    moves_table,
     recentring_table,
 )
 
@@ -72,7 +75,11 @@ KINDS = {"time": "later test period", "order": "later test part", "random": "tes
 
 
 def build_context(
-    metrics: dict[str, Any], scores: pd.DataFrame, cards: pd.DataFrame, manifest: dict[str, Any]
+    metrics: dict[str, Any],
+    scores: pd.DataFrame,
+    cards: pd.DataFrame,
+    manifest: dict[str, Any],
+    money: Mapping[str, pd.DataFrame] | None = None,
 ) -> dict[str, Any]:
     """Gather all that the review shows.
 
@@ -87,6 +94,8 @@ def build_context(
         list of ``{label, value}``.
     manifest
         The bundle's ``manifest.json``: `model_version`, `data.observed_until` and `versions` are read.
+    money
+        The tables of ``propensity price``, ``trends`` and ``funnel`` that there are, by the file's name.
 
     Raises
     ------
@@ -104,6 +113,7 @@ def build_context(
         "reading": _reading(metrics["cutoffs"].get("reference_odds")),
         "headline": _headline(metrics),
         "recentring": _recentring(metrics),
+        "calibration": calibration_section(metrics.get("calibration")),
         "figures": {
             "reliability": reliability_figure(metrics["reliability"]),
             "gains": gains_figure(metrics["gains"]),
@@ -123,6 +133,7 @@ def build_context(
         ],
         "audit": audit_section(metrics["audit"]),
         "delay": _delay(metrics["counts"]["cohort"].get("horizon")),
+        "money": money_section(money or {}),
         "cards": describe_cards(cards),
     }
 
@@ -253,6 +264,7 @@ def _tables(metrics: Row) -> dict[str, Table]:
     return {
         "contact": contact_table(metrics["gains"]),
         "cutoffs": cutoff_table(metrics["cutoffs"]),
+        "moves": moves_table(metrics["cutoffs"]),
         "by_age": age_table(metrics["by_age"]),
         "by_channel": channel_table(metrics["by_channel"]),
         "ingest": ingest_table(counts["ingest"]),

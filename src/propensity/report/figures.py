@@ -161,11 +161,13 @@ def cutoff_figure(curve: list[Row], cutoffs: Row, *, n: int) -> dict[str, Any]:
     known = [most[score] for score in sorted(most)]
     rows = [{"score": r["score"], **{k: finite(r[k]) for k in keys}} for r in thin(known, CURVE_POINTS)]
     shown = thin(known, MOST_ROWS)
+    priced = bool(shown) and all(finite(r.get("gain")) is not None for r in shown)
     cells = [
         [
             make_cell(decimal(r["score"], 1)),
             make_cell(share(r["probability"])),
             *(make_cell(share(r[k])) for k in keys),
+            *([make_cell(count(r["gain"] * 100))] if priced else []),
         ]
         for r in shown
     ]
@@ -175,6 +177,7 @@ def cutoff_figure(curve: list[Row], cutoffs: Row, *, n: int) -> dict[str, Any]:
     caption = f"What each cut-off with {FEWEST_ABOVE} or more snapshots above it would give, calibration part"
     caption = tell_cut(caption, len(shown), len(known), "evenly spaced")
     columns = ["Score from", "Probability from", "Share won", "Wins kept", "Leads"]
+    columns += ["Gain of calling them, per 100"] if priced else []
     table = make_table(caption, columns, cells)
     return make_figure("cutoff-curve", "What each cut-off would give", desc, rows, table=table, marks=marks)
 

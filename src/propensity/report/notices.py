@@ -33,6 +33,7 @@ def gather_notices(metrics: Row, scores: pd.DataFrame) -> list[Notice]:
     cutoffs = metrics["cutoffs"]
     return [
         *_untimed(metrics["split"]["by"]),
+        *_few(metrics["model"]),
         *_moved(metrics.get("recentred")),
         *(_unsupported(tier, cutoffs[tier]) for tier in ("mql", "sql") if not cutoffs[tier]["supported"]),
         *_beaten(metrics["test"], metrics["baselines"]),
@@ -72,6 +73,17 @@ def _untimed(split_by: str) -> list[Notice]:
         "leads that come later is unknown; it is usually worse than what is shown."
     )
     return [{"title": "Nothing here was tested on a later period", "text": told}]
+
+
+def _few(model: Row) -> list[Notice]:
+    if not model.get("few_wins"):
+        return []
+    told = (
+        f"The model learned from {count(model['wins'])} won leads. It can put leads in a rough order; which "
+        "candidate is best, and a promise of precision above a cut-off, such data can hardly support. The "
+        "intervals say how little is known."
+    )
+    return [{"title": "There are few wins to learn from", "text": told}]
 
 
 def _unsupported(tier: str, cutoff: Row) -> Notice:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from propensity.report.numbers import (
+    NOT_AVAILABLE,
     Format,
     Row,
     age,
@@ -22,9 +23,11 @@ from propensity.report.numbers import (
     ranking,
     ratio,
     share,
+    signed,
     text,
     times,
     title,
+    trim,
 )
 
 Cell = dict[str, str]
@@ -105,23 +108,72 @@ def cutoff_table(cutoffs: Row) -> Table:
         [make_cell("Rule"), *(make_cell(_tell_policy(c)) for c in both)],
         [make_cell("Score from", "probability from"),
          *(make_cell(decimal(c["score"], 1), share(c["probability"])) for c in both)],
+        [make_cell("Target met from score", "95% interval"), *(make_cell(_tell_place(c)) for c in both)],
         [make_cell("Share won above it", "precision"), *(make_metric(c, "precision", share) for c in both)],
         [make_cell("Wins above it", "recall"), *(make_metric(c, "recall", share) for c in both)],
         [make_cell("Snapshots above it", "of all"),
          *(make_cell(count(c["n"]), share(c["share"])) for c in both)],
+        *([[make_cell("Weeks over capacity", "weeks a queue is held against"), *map(_queue_cell, both)]]
+          if any(c.get("queue") for c in both) else []),
         [make_cell("Supported by the data"), *(make_cell("yes" if c["supported"] else "no") for c in both)],
     ]  # fmt: skip
     return make_table("The two cut-offs, calibration part", ["", "MQL", "SQL"], rows, numeric=3)
 
 
 def _tell_policy(cutoff: Row) -> str:
-    target = percent(cutoff["target"])
-    told = {
-        "precision": f"at least {target} won above it",
-        "recall": f"at least {target} of wins above it",
-    }
-    sure = "" if cutoff["confidence"] is None else f", with {percent(cutoff['confidence'])} confidence"
-    return told.get(cutoff["policy"], f"{text(cutoff['policy'])}, target {target}") + sure
+    policy, target = cutoff["policy"], cutoff["target"]
+    if policy == "precision":
+        sure = f", with {percent(cutoff['confidence'])} confidence"
+        return f"at least {percent(target)} won above it{sure}"
+    if policy == "recall":
+        return f"at least {percent(target)} of wins above it"
+    if policy == "capacity":
+        return f"about {trim(cutoff['per_week'])} leads a week above it"
+    if policy == "value":
+        return "acting on a lead gains more than it costs"
+    return text(policy)
+
+
+def _tell_place(cutoff: Row) -> str:
+    low, high = cutoff.get("score_interval") or (None, None)
+    if finite(low) is None:
+        return NOT_AVAILABLE
+    return f"{decimal(low, 1)} to {'no score' if finite(high) is None else decimal(high, 1)}"
+
+
+def _queue_cell(cutoff: Row) -> Cell:
+    queue = cutoff.get("queue")
+    return make_cell(share(queue["overflow"]), count(queue["weeks"])) if queue else make_cell("")
+
+
+def moves_table(cutoffs: Row) -> Table:
+    """Return what each cut-off gives, and what it would give some points lower and higher."""
+    rows = []
+    for tier, name in (("mql", "MQL"), ("sql", "SQL")):
+        cutoff = cutoffs[tier]
+        stays = {**cutoff, "points": 0.0, "gain": cutoffs.get("gain"), "gain_change": None}
+        for row in sorted([*cutoff.get("moves", []), stays], key=lambda r: float(r["points"])):
+            rows.append([make_cell(_tell_move(name, row["points"])), *_move_cells(row)])
+    columns = ["Cut-off", "Score from", "Snapshots above it", "Share won", "Wins kept", "Gain per 100"]
+    caption = "What moving a cut-off would do, calibration part; gain of both together, per 100 snapshots"
+    return make_table(caption, columns, rows)
+
+
+def _tell_move(name: str, points: float) -> str:
+    return f"{name} {'as it stands' if points == 0 else signed(points).removesuffix('.0') + ' points'}"
+
+
+def _move_cells(row: Row) -> list[Cell]:
+    gain = None if finite(row["gain"]) is None else row["gain"] * 100
+    change = row.get("gain_change_interval") if row["gain_change"] is not None else None
+    spread = f"{interval(change[0] * 100, change[1] * 100, count)} more" if change else ""
+    return [
+        make_cell(decimal(row["score"], 1)),
+        make_cell(count(row["n"]), share(row["share"])),
+        make_cell(share(row["precision"])),
+        make_cell(share(row["recall"])),
+        make_cell(count(gain), spread),
+    ]
 
 
 def age_table(groups: list[Row]) -> Table:
