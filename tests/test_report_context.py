@@ -303,3 +303,11 @@ def test_without_a_horizon_a_win_counts_whenever_it_came() -> None:
     heading = build(horizon_days=None)["heading"]
     assert heading["within"] == ""
     assert {"label": "Won means", "value": "at any time"} in heading["facts"]
+
+
+def test_few_wins_to_learn_from_are_said_with_their_number() -> None:
+    model = {**make_metrics()["model"], "wins": 44, "few_wins": True}
+    assert "There are few wins to learn from" in get_titles(model=model)
+    (notice,) = [n for n in build(model=model)["notices"] if n["title"].startswith("There are few wins")]
+    assert notice["text"].startswith("The model learned from 44 won leads.")
+    assert get_titles(model={**model, "wins": 400, "few_wins": False}) == []
