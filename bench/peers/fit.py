@@ -88,7 +88,7 @@ def read(folder: Path, scratch: Path) -> Data:
 
 
 def pickled(model: Any) -> int:
-    """Return how many bytes a model takes."""
+    """Return how many bytes a model takes in the one format that all peers have; nothing is read back."""
     return len(pickle.dumps(model))
 
 
