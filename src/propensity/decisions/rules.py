@@ -45,16 +45,9 @@ def disqualified_leads(leads: ir.Table, rules: Sequence[DisqualifyRule]) -> ir.T
     InputError
         A rule names a column that leads do not have.
     """
-    _check_columns(leads, rules)
-    reason = column = value = leads.lead_id.nullif(leads.lead_id)
-    # From the last rule to the first, so that the first one met has the last word.
-    for rule in reversed(rules):
-        met = _meets(leads, rule)
-        reason = met.ifelse(rule.reason, reason)
-        column = met.ifelse(rule.column, column)
-        value = met.ifelse(_shown(leads, rule), value)
-    found = leads.select("lead_id", reason=reason, column=column, value=value)
-    return found.filter(found.reason.notnull())
+    hits = rule_hits(leads, rules)
+    first = hits.group_by("lead_id").mutate(first=hits.rule.min())
+    return first.filter(first.rule == first.first).select("lead_id", "reason", "column", "value")
 
 
 def rule_hits(leads: ir.Table, rules: Sequence[DisqualifyRule]) -> ir.Table:
