@@ -123,7 +123,7 @@ def fit_both(folder: Path, params: str) -> dict[str, Fitted]:
     for setting in SETTINGS:
         ws = _workspace(folder, params, setting)
         write_json([], ws.reports / "audit.json")
-        for stage in ("split", "train", "calibrate", "bundle", "evaluate"):
+        for stage in ("split", "train", "calibrate", "evaluate", "bundle"):
             STAGES[stage](ws)
         has_truth = (folder / "data" / "raw" / "truth").exists()
         gap = f"{_gap(compare(folder))}" if has_truth else "not known"

@@ -19,6 +19,7 @@ from propensity.errors import BundleError
 from propensity.model.bundle import (
     Bundle,
     log_odds,
+    name_bundle,
     read_bundle,
     read_model,
     verify_files,
@@ -105,12 +106,27 @@ def test_writing_twice_gives_the_same_bytes(folder: Path, tmp_path: Path) -> Non
         {"params": {"snapshots": {"horizon_days": 60.0}}},
         {"data": {"observed_until": "2025-07-01T00:00:00+00:00"}},
         {"calibrator": Calibrator("sigmoid", {"slope": 1.0, "intercept": 0.0})},
+        {"documents": {"grades": {"fit": [1.0, 2.0, 3.0]}}},
     ],
-    ids=["cutoffs", "params", "data", "calibrator"],
+    ids=["cutoffs", "params", "data", "calibrator", "documents"],
 )
 def test_other_content_is_another_version(folder: Path, tmp_path: Path, changed: dict[str, Any]) -> None:
     version = write_bundle(replace(bundle("blend"), **changed), tmp_path / "other", probe())
     assert version != read_bundle(folder, threads=1).model_version
+
+
+def test_a_model_measured_again_keeps_its_version_and_its_card_is_sealed(tmp_path: Path) -> None:
+    made = replace(bundle("blend"), documents={"grades": {"fit": [1.0, 2.0, 3.0]}})
+    named = name_bundle(made, probe())
+    carded = replace(made, documents={**made.documents, "model_card": {"auc": 0.8}})
+    assert write_bundle(carded, tmp_path / "bundle", probe()) == named.model_version
+    read = read_bundle(tmp_path / "bundle", threads=1)
+    assert read.documents == carded.documents
+    assert read.versions == named.versions
+    path = tmp_path / "bundle" / "model_card.json"
+    path.write_text(path.read_text(encoding="utf-8").replace("0.8", "0.9"), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"'model_card\.json' in .* changed after the bundle was written"):
+        read_bundle(tmp_path / "bundle", threads=1)
 
 
 def positions(content: bytes) -> Iterator[int]:

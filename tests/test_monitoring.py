@@ -43,7 +43,7 @@ def folder(tmp_path_factory) -> Path:
     content["data"] |= {"stages": None, "spend": None}
     (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     workspace = open_until(folder, UNTIL)
-    for name in list(STAGES)[: list(STAGES).index("evaluate")]:
+    for name in list(STAGES)[: list(STAGES).index("score")]:
         STAGES[name](workspace)
     outcomes = pd.read_csv(folder / "data/raw/outcomes.csv", dtype=str)
     late = (outcomes["status"] == "won") & (outcomes["closed_at"] > "2025-01-02")
@@ -88,7 +88,12 @@ def test_a_shift_is_proposed_put_in_recorded_and_not_put_in_twice(folder) -> Non
     again = json.loads((workspace.reports / "monitor.json").read_text(encoding="utf-8"))
     assert again["proposed"] is False
     assert again["expected_over_observed"] == pytest.approx(1, abs=0.05)
-    assert STAGES["evaluate"](workspace)
+
+
+def test_the_figures_are_those_of_the_moved_model(folder) -> None:
+    workspace = open_until(folder, LATER)
+    metrics = json.loads((workspace.reports / "metrics.json").read_text(encoding="utf-8"))
+    assert metrics["model_version"] == read_bundle(workspace.models / "bundle").model_version
 
 
 def test_the_snapshots_are_those_that_became_final_after_the_training(folder) -> None:

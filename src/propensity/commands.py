@@ -128,10 +128,11 @@ def promote_recentred(ws: Workspace) -> str:
     """
     import pandas as pd
 
-    from propensity.data.files import read_json
+    from propensity.data.files import read_json, write_json
     from propensity.errors import InputError
     from propensity.evaluation.recentring import recentre
-    from propensity.model.bundle import read_bundle, write_bundle
+    from propensity.model.bundle import name_bundle, read_bundle, write_bundle
+    from propensity.stages import measure
 
     folder, path = ws.models / "bundle", ws.reports / "monitor.json"
     made = read_bundle(folder)
@@ -146,11 +147,15 @@ def promote_recentred(ws: Workspace) -> str:
     if not found["proposed"]:
         raise InputError(f"{shown(path)} proposes no shift, so there is nothing to promote")
     probe = pd.read_parquet(folder / "probe.parquet").drop(columns="expected_log_odds")
-    version = write_bundle(recentre(made, found["shift"], found), folder, probe)
+    moved = name_bundle(recentre(made, found["shift"], found), probe)
+    metrics = measure(ws, moved)
+    write_json(metrics, ws.reports / "metrics.json")
+    write_bundle(moved, folder, probe)
     read_bundle(folder)
     return (
-        f"model {made.model_version} with {found['shift']:+.3f} added to its log-odds is model {version} in "
-        f"{shown(folder)}; 'propensity run evaluate score report track' brings figures and scores up to it"
+        f"model {made.model_version} with {found['shift']:+.3f} added to its log-odds is model "
+        f"{moved.model_version} in {shown(folder)}, measured in {shown(ws.reports / 'metrics.json')}; "
+        "'propensity run score report track' brings the scores up to it"
     )
 
 

@@ -215,6 +215,7 @@ class ModelParams(Section):
         default=["logistic", "lightgbm", "blend"], min_length=1
     )
     trials: Annotated[int, Field(ge=0)] = 0
+    segments: list[str] = []
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=0)] = 0
 
@@ -372,6 +373,30 @@ class DisqualifyRule(Section):
         return self
 
 
+class ReasonsParams(Section):
+    language: Literal["en", "es", "pt", "nl", "ru"] = "en"
+    words: str | None = None
+
+
+class FeedbackUseParams(Section):
+    use: Literal["off", "report", "weights"] = "off"
+    weight: Annotated[float, Field(gt=0)] = 2
+
+    @field_validator("use", mode="before")
+    @classmethod
+    def _off(cls, value: Any) -> Any:
+        return "off" if value is False else value  # other programs' YAML reads and writes off as false
+
+
+class CardParams(Section):
+    """What a model card says that no data tells."""
+
+    owner: str = ""
+    intended_use: str = ""
+    contest: str = ""
+    fairness: list[str] = []
+
+
 class TrackingParams(Section):
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "propensity"
@@ -389,6 +414,9 @@ class Params(Section):
     calibration: CalibrationParams = CalibrationParams()
     cutoffs: CutoffsParams = CutoffsParams()
     disqualify: list[DisqualifyRule] = []
+    reasons: ReasonsParams = ReasonsParams()
+    feedback: FeedbackUseParams = FeedbackUseParams()
+    card: CardParams = CardParams()
     tracking: TrackingParams = TrackingParams()
 
     @model_validator(mode="after")

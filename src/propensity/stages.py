@@ -270,102 +270,30 @@ def calibrate(ws: Workspace) -> str:
     return f"{choice.calibrator.method} calibrator; {cutoffs['said']}{notes}"
 
 
-def bundle(ws: Workspace) -> str:
-    """Put model, calibrator, cut-offs and features into the bundle, and verify it."""
-    from propensity.data.files import read_json
-    from propensity.features.catalogue import Plan
-    from propensity.model.bundle import Bundle, read_bundle, read_model, write_bundle
-    from propensity.model.calibration import calibrator_from_json
-    from propensity.model.encoding import encoding_from_json
-
-    candidate, calibration = ws.models / "candidate", ws.models / "calibration"
-    encoding = encoding_from_json(read_json(candidate / "encoding.json"))
-    weight = read_json(candidate / "training.json")["settings"].get("weight")
-    made = Bundle(
-        plan=Plan(**read_json(ws.interim / "features.json")["plan"]),
-        encoding=encoding,
-        model=read_model(candidate, encoding, blend_weight=weight, threads=ws.params.model.threads),
-        calibrator=calibrator_from_json(read_json(calibration / "calibrator.json")),
-        cutoffs=read_json(calibration / "cutoffs.json"),
-        params=ws.params.model_dump(mode="json"),
-        data=_data_window(ws),
-    )
-    probe = _read_part(ws, "calibrate").head(50)
-    version = write_bundle(made, ws.models / "bundle", probe)
-    read_bundle(ws.models / "bundle")
-    return f"model {version} in {shown(ws.models / 'bundle')}"
-
-
 def evaluate(ws: Workspace) -> str:
-    """Measure the bundle on the test part, beside the baselines."""
-    from propensity.data.files import read_json, write_json
-    from propensity.evaluation.comparison import base_rate_probability, points_rule_probability
-    from propensity.evaluation.metrics import gains_table, reliability_table, report_metrics, slices_of
-    from propensity.evaluation.recentring import recentred_report
-    from propensity.evaluation.reliability import calibration_report, calibration_slices
-    from propensity.explain.points import mean_absolute_points
-    from propensity.model.bundle import log_odds, read_bundle
-    from propensity.model.encoding import encode
-    from propensity.model.estimators import probability_of
-    from propensity.predict import compute_table_points
+    """Measure what is to be bundled on the test part, beside the baselines."""
+    from propensity.data.files import write_json
 
-    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
-    seed = ws.params.model.seed
-    parts = ("train", "stop", "test", "calibrate")
-    train, stop, test, calibration = (_read_part(ws, name) for name in parts)
-    # The baselines take no weights, and so only labels that were final before the next part.
-    train = train[train["known"] <= stop["moment"].min()]
-    won, groups = test["won"].to_numpy(dtype=bool), test["group"].to_numpy()
-    won_train = train["won"].to_numpy(dtype=bool)
-    probability = probability_of(log_odds(made, test))
-    rule = points_rule_probability(
-        encode(train, made.encoding), won_train, encode(test, made.encoding), made.encoding
-    )
-    points = compute_table_points(made, test.sample(min(len(test), 5000), random_state=seed))
-    metrics: dict[str, Any] = {
-        "model_version": made.model_version,
-        "horizon_days": read_json(ws.interim / "cohort.json")["horizon"]["days"],
-        "split": read_json(ws.processed / "split.json"),
-        "model": {
-            **read_json(ws.models / "candidate" / "training.json"),
-            **read_json(ws.models / "calibration" / "calibration.json"),
-        },
-        "test": report_metrics(won, probability, groups, seed=seed),
-        "calibrate": report_metrics(
-            calibration["won"].to_numpy(dtype=bool),
-            probability_of(log_odds(made, calibration)),
-            calibration["group"].to_numpy(),
-            seed=seed,
-        ),
-        "baselines": {
-            "base_rate": report_metrics(won, base_rate_probability(won_train, len(test)), groups, seed=seed),
-            "points_rule": report_metrics(won, rule, groups, seed=seed),
-        },
-        "by_age": slices_of(test, "age_days", won, probability, groups, seed=seed),
-        "by_channel": slices_of(test, "channel", won, probability, groups, seed=seed),
-        "calibration": {
-            "test": calibration_report(won, probability, groups, seed=seed),
-            "by_age": calibration_slices(test, "age_days", won, probability, groups, seed=seed),
-            "by_channel": calibration_slices(test, "channel", won, probability, groups, seed=seed),
-        },
-        "reliability": reliability_table(won, probability, groups),
-        "gains": gains_table(won, probability),
-        "recentred": recentred_report(
-            log_odds(made, test), won, groups, test["moment"].to_numpy(), test["known"].to_numpy(), seed=seed
-        )
-        if ws.params.split.by != "random"
-        else None,
-        "cutoffs": made.cutoffs,
-        **mean_absolute_points(points, made.features),
-        "audit": read_json(ws.reports / "audit.json"),
-    }
-    metrics["cutoff_curve"] = metrics["model"].pop("cutoff_curve")
-    metrics["counts"] = {
-        **read_json(ws.interim / "ingest.json"),
-        "cohort": read_json(ws.interim / "cohort.json"),
-    }
+    metrics = measure(ws, assemble(ws))
     write_json(metrics, ws.reports / "metrics.json")
     return f"{_headline(metrics)}; {shown(ws.reports / 'metrics.json')}"
+
+
+def bundle(ws: Workspace) -> str:
+    """Put model, calibrator, cut-offs, features and model card into the bundle, and verify it."""
+    from propensity.data.files import read_json
+    from propensity.errors import InputError
+    from propensity.model.bundle import read_bundle, write_bundle
+
+    made, measured = assemble(ws), read_json(ws.reports / "metrics.json")["model_version"]
+    if made.model_version != measured:
+        raise InputError(
+            f"{shown(ws.reports / 'metrics.json')} is about model {measured}, the parts of the bundle make "
+            f"model {made.model_version}; run 'propensity run evaluate bundle'"
+        )
+    version = write_bundle(made, ws.models / "bundle", probe_rows(ws))
+    read_bundle(ws.models / "bundle")
+    return f"model {version} in {shown(ws.models / 'bundle')}"
 
 
 def score(ws: Workspace) -> str:
@@ -421,6 +349,113 @@ def track(ws: Workspace) -> str:
     artefacts = [ws.models / "bundle", ws.reports / "metrics.json", ws.reports / "review.html"]
     run_id = track_run(ws.params, ws.folder, metrics=numbers, tags=tags, artefacts=artefacts)
     return f"MLflow run {run_id} in {ws.params.tracking.uri}"
+
+
+def assemble(ws: Workspace) -> Any:
+    """Return the bundle that candidate, calibration and evidence make, named and not yet written."""
+    from propensity.data.files import read_json
+    from propensity.features.catalogue import Plan
+    from propensity.model.bundle import DOCUMENTS, Bundle, name_bundle, read_model
+    from propensity.model.calibration import calibrator_from_json
+    from propensity.model.encoding import encoding_from_json
+
+    candidate, calibration, evidence = (ws.models / name for name in ("candidate", "calibration", "evidence"))
+    encoding = encoding_from_json(read_json(candidate / "encoding.json"))
+    weight = read_json(candidate / "training.json")["settings"].get("weight")
+    documents = {name: evidence / f"{name}.json" for name in DOCUMENTS}
+    made = Bundle(
+        plan=Plan(**read_json(ws.interim / "features.json")["plan"]),
+        encoding=encoding,
+        model=read_model(candidate, encoding, blend_weight=weight, threads=ws.params.model.threads),
+        calibrator=calibrator_from_json(read_json(calibration / "calibrator.json")),
+        cutoffs=read_json(calibration / "cutoffs.json"),
+        params=ws.params.model_dump(mode="json"),
+        data=_data_window(ws),
+        documents={name: read_json(path) for name, path in documents.items() if path.exists()},
+    )
+    return name_bundle(made, probe_rows(ws))
+
+
+def probe_rows(ws: Workspace) -> Any:
+    """Return the rows of the calibrate part that a bundle scores again each time it is read."""
+    return _read_part(ws, "calibrate").head(50)
+
+
+def measure(ws: Workspace, made: Any) -> dict[str, Any]:
+    """Return the figures of ``metrics.json`` for a bundle, in memory or read.
+
+    Parameters
+    ----------
+    ws : Workspace
+        Whose train, stop, calibrate and test parts are read.
+    made : Bundle
+    """
+    from propensity.data.files import read_json
+    from propensity.evaluation.comparison import base_rate_probability, points_rule_probability
+    from propensity.evaluation.metrics import gains_table, reliability_table, report_metrics, slices_of
+    from propensity.evaluation.recentring import recentred_report
+    from propensity.evaluation.reliability import calibration_report, calibration_slices
+    from propensity.explain.points import mean_absolute_points
+    from propensity.model.bundle import log_odds
+    from propensity.model.encoding import encode
+    from propensity.model.estimators import probability_of
+    from propensity.predict import compute_table_points
+
+    seed = ws.params.model.seed
+    parts = ("train", "stop", "test", "calibrate")
+    train, stop, test, calibration = (_read_part(ws, name) for name in parts)
+    # The baselines take no weights, and so only labels that were final before the next part.
+    train = train[train["known"] <= stop["moment"].min()]
+    won, groups = test["won"].to_numpy(dtype=bool), test["group"].to_numpy()
+    won_train = train["won"].to_numpy(dtype=bool)
+    probability = probability_of(log_odds(made, test))
+    rule = points_rule_probability(
+        encode(train, made.encoding), won_train, encode(test, made.encoding), made.encoding
+    )
+    points = compute_table_points(made, test.sample(min(len(test), 5000), random_state=seed))
+    metrics: dict[str, Any] = {
+        "model_version": made.model_version,
+        "horizon_days": read_json(ws.interim / "cohort.json")["horizon"]["days"],
+        "split": read_json(ws.processed / "split.json"),
+        "model": {
+            **read_json(ws.models / "candidate" / "training.json"),
+            **read_json(ws.models / "calibration" / "calibration.json"),
+        },
+        "test": report_metrics(won, probability, groups, seed=seed),
+        "calibrate": report_metrics(
+            calibration["won"].to_numpy(dtype=bool),
+            probability_of(log_odds(made, calibration)),
+            calibration["group"].to_numpy(),
+            seed=seed,
+        ),
+        "baselines": {
+            "base_rate": report_metrics(won, base_rate_probability(won_train, len(test)), groups, seed=seed),
+            "points_rule": report_metrics(won, rule, groups, seed=seed),
+        },
+        "by_age": slices_of(test, "age_days", won, probability, groups, seed=seed),
+        "by_channel": slices_of(test, "channel", won, probability, groups, seed=seed),
+        "calibration": {
+            "test": calibration_report(won, probability, groups, seed=seed),
+            "by_age": calibration_slices(test, "age_days", won, probability, groups, seed=seed),
+            "by_channel": calibration_slices(test, "channel", won, probability, groups, seed=seed),
+        },
+        "reliability": reliability_table(won, probability, groups),
+        "gains": gains_table(won, probability),
+        "recentred": recentred_report(
+            log_odds(made, test), won, groups, test["moment"].to_numpy(), test["known"].to_numpy(), seed=seed
+        )
+        if ws.params.split.by != "random"
+        else None,
+        "cutoffs": made.cutoffs,
+        **mean_absolute_points(points, made.features),
+        "audit": read_json(ws.reports / "audit.json"),
+    }
+    metrics["cutoff_curve"] = metrics["model"].pop("cutoff_curve")
+    metrics["counts"] = {
+        **read_json(ws.interim / "ingest.json"),
+        "cohort": read_json(ws.interim / "cohort.json"),
+    }
+    return metrics
 
 
 def score_tables(
@@ -567,8 +602,8 @@ STAGES: dict[str, Callable[[Workspace], str]] = {
     "audit": audit,
     "train": train,
     "calibrate": calibrate,
-    "bundle": bundle,
     "evaluate": evaluate,
+    "bundle": bundle,
     "score": score,
     "report": report,
     "track": track,

@@ -11,7 +11,9 @@ import hashlib
 import json
 import platform
 import re
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,10 @@ FORMAT = 1
 MANIFEST = "manifest.json"
 PACKAGES = ("lightgbm", "numpy", "pandas", "propensity", "scikit-learn")
 PROBE_TOLERANCE = 1e-9
+# What a bundle may hold beside the model, each as JSON that its reader understands. The card tells of the
+# model and is no part of it: the same model measured again keeps its version.
+DOCUMENTS = ("actions", "amounts", "evidence", "grades", "words", "model_card")
+CARD = "model_card"
 
 
 @dataclass(frozen=True)
@@ -60,8 +66,11 @@ class Bundle:
         The params the model was trained with.
     data : dict
         The data window: ``observed_until``, counts, and the raw files' hashes.
+    documents : dict
+        What else the bundle holds, by the names of `DOCUMENTS`.
     model_version : str
-        Twelve hex digits that name this very content; empty until the bundle is written.
+        Twelve hex digits that name this very content, the model card apart; empty until the bundle is
+        named or written.
     versions : dict or None
         The versions of Python and the packages it was made with; None until it is written.
     """
@@ -73,6 +82,7 @@ class Bundle:
     cutoffs: dict[str, Any]
     params: dict[str, Any]
     data: dict[str, Any]
+    documents: Mapping[str, Any] = field(default_factory=dict)
     model_version: str = ""
     versions: dict[str, str] | None = None
 
@@ -104,16 +114,31 @@ def write_bundle(bundle: Bundle, folder: Path, probe: pd.DataFrame) -> str:
         The model's version.
     """
     with replaced_folder(folder) as fresh:
-        write_model(bundle.model, fresh)
-        write_text(to_json(calibrator_to_json(bundle.calibrator)), fresh / "calibrator.json")
-        write_text(to_json(bundle.cutoffs), fresh / "cutoffs.json")
-        features = {"plan": plan_to_json(bundle.plan), **encoding_to_json(bundle.encoding)}
-        write_text(to_json(features), fresh / "features.json")
-        columns = probe[bundle.encoding.names].reset_index(drop=True)
-        write_parquet(columns.assign(expected_log_odds=log_odds(bundle, columns)), fresh / "probe.parquet")
-        manifest = _manifest(bundle, fresh)
+        manifest = _write_files(bundle, fresh, probe)
         write_text(to_json(manifest), fresh / MANIFEST)
     return str(manifest["model_version"])
+
+
+def name_bundle(bundle: Bundle, probe: pd.DataFrame) -> Bundle:
+    """Return the bundle with the version that `write_bundle` will give it."""
+    with tempfile.TemporaryDirectory() as folder:
+        manifest = _write_files(bundle, Path(folder), probe)
+    return replace(bundle, model_version=manifest["model_version"], versions=manifest["versions"])
+
+
+def _write_files(bundle: Bundle, folder: Path, probe: pd.DataFrame) -> dict[str, Any]:
+    """Write all files but the manifest, and return what it says."""
+    write_model(bundle.model, folder)
+    write_text(to_json(calibrator_to_json(bundle.calibrator)), folder / "calibrator.json")
+    write_text(to_json(bundle.cutoffs), folder / "cutoffs.json")
+    features = {"plan": plan_to_json(bundle.plan), **encoding_to_json(bundle.encoding)}
+    write_text(to_json(features), folder / "features.json")
+    for name, content in bundle.documents.items():
+        assert name in DOCUMENTS
+        write_text(to_json(content), folder / f"{name}.json")
+    columns = probe[bundle.encoding.names].reset_index(drop=True)
+    write_parquet(columns.assign(expected_log_odds=log_odds(bundle, columns)), folder / "probe.parquet")
+    return _manifest(bundle, folder)
 
 
 def read_bundle(folder: Path, *, threads: int = 0) -> Bundle:
@@ -244,7 +269,8 @@ def _manifest(bundle: Bundle, folder: Path) -> dict[str, Any]:
         "data": bundle.data,
         "params": bundle.params,
     }
-    content["model_version"] = _digest(content)[:12]
+    of_model = {name: digest for name, digest in files.items() if name != f"{CARD}.json"}
+    content["model_version"] = _digest(content | {"files": of_model})[:12]
     return content | {"seal": _digest(content)}
 
 
@@ -291,6 +317,11 @@ def _parse(folder: Path, manifest: dict[str, Any], threads: int) -> Bundle:
         cutoffs=read_json(folder / "cutoffs.json"),
         params=manifest["params"],
         data=manifest["data"],
+        documents={
+            name: read_json(folder / f"{name}.json")
+            for name in DOCUMENTS
+            if f"{name}.json" in manifest["files"]
+        },
         model_version=manifest["model_version"],
         versions=manifest["versions"],
     )
