@@ -87,7 +87,11 @@ def normal_share(x: float) -> float:
 
 
 def slow_posterior(
-    log_odds: float, seen: list[tuple[str, str, float]], age: float, nightly_age: float
+    log_odds: float,
+    seen: list[tuple[str, str, float]],
+    age: float,
+    nightly_age: float,
+    unseen: tuple[str, ...] = (),
 ) -> float:
     """The probability by Bayes' rule, class by class and event by event, in plain floats.
 
@@ -99,6 +103,8 @@ def slow_posterior(
         likelihood = math.exp(planted.CLASS_INTERCEPT[z] + planted.CLASS_SLOPE[z] * log_odds)
         decay = planted.DECAY_DAYS[z]
         for kind, total in planted.EVENTS_PER_LEAD.items():
+            if kind in unseen:
+                continue
             lift = {
                 a: share * (extra if z == 2 else 1.0) for a, (share, extra) in planted.ASSETS[kind].items()
             }
@@ -136,6 +142,18 @@ def test_truth_is_bayes_rule_worked_out_by_a_slow_loop():
     odds = planted.LOG_ODDS["channel"]["referral"] + planted.EMPLOYEES_SLOPE + season_and_drift()
     seen = [("visit", "pricing", 0.25), ("open", "offer", 1.0)]
     assert found[0] == pytest.approx(slow_posterior(odds, seen, age=2.25, nightly_age=38 / 24), rel=1e-9)
+
+
+def test_an_event_type_that_nobody_watches_tells_nothing_not_even_by_its_silence():
+    events = events_of(
+        ("2024-03-01T18:00", "2024-03-01T18:00", "visit", "pricing"),  # age 0.25
+        ("2024-03-02T12:00", "2024-03-03T02:00", "open", "offer"),  # age 1, known at 1.5833
+    )
+    moment = snapshot("2024-03-03T18:00")
+    found = true_probability(one_lead(), events, moment, horizon_days=90, unseen={"visit", "share"})
+    times = {"age": 2.25, "nightly_age": 38 / 24, "unseen": ("visit", "share")}
+    expected = slow_posterior(season_and_drift(), [("open", "offer", 1.0)], **times)
+    assert found[0] == pytest.approx(expected, rel=1e-9)
 
 
 def test_no_email_event_can_be_known_before_the_first_sync():

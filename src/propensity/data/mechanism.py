@@ -11,6 +11,7 @@ at the same rate, and the stages before the close.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
@@ -127,7 +128,12 @@ def to_micros(moments: pd.Series[Any]) -> Ints:
 
 
 def true_probability(
-    leads: pd.DataFrame, events: pd.DataFrame, snapshots: pd.DataFrame, *, horizon_days: float
+    leads: pd.DataFrame,
+    events: pd.DataFrame,
+    snapshots: pd.DataFrame,
+    *,
+    horizon_days: float,
+    unseen: Collection[str] = (),
 ) -> Floats:
     """Compute the exact probability that an open lead is won within the horizon.
 
@@ -140,6 +146,8 @@ def true_probability(
         Columns ``lead_id`` and ``as_of``; each lead is taken to be open at ``as_of``.
     horizon_days
         Length of the window ``(as_of, as_of + horizon_days]``.
+    unseen
+        Event types that nobody watches: neither their events nor their silence tells anything.
 
     Returns
     -------
@@ -159,7 +167,7 @@ def true_probability(
     if early.size:
         who = some(snapshots["lead_id"].iloc[early].tolist())
         raise InputError(f"snapshots: as_of must not lie before the lead's created_at, it does for {who}")
-    evidence = log_class_prior(leads)[lead] + _log_evidence(leads, events, lead, as_of)
+    evidence = log_class_prior(leads)[lead] + _log_evidence(leads, events, lead, as_of, unseen)
     weight = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     age = (as_of - created) / DAY
     share = outcome_shares(is_student(leads)[lead])
@@ -170,11 +178,15 @@ def true_probability(
     return probability
 
 
-def _log_evidence(leads: pd.DataFrame, events: pd.DataFrame, lead: Ints, as_of: Ints) -> Floats:
+def _log_evidence(
+    leads: pd.DataFrame, events: pd.DataFrame, lead: Ints, as_of: Ints, unseen: Collection[str]
+) -> Floats:
     """Return the log-likelihood of the events known at each snapshot, shape (snapshots, classes)."""
     created = to_micros(leads["created_at"])
     expected = expected_items()
-    by_kind = {nightly: expected[nightly == IS_NIGHTLY].sum(axis=0) for nightly in (False, True)}
+    watched = np.array([kind not in unseen for kind, _ in ITEMS])
+    by_kind = {nightly: expected[watched & (nightly == IS_NIGHTLY)].sum(axis=0) for nightly in (False, True)}
+    events = events[~events["type"].isin(list(unseen))]
     seen_live = (as_of - created[lead]) / DAY
     seen_nightly = np.maximum(last_sync(as_of) - created[lead], 0) / DAY
     silence = by_kind[False] * acted_share(seen_live) + by_kind[True] * acted_share(seen_nightly)
