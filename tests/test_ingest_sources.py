@@ -17,9 +17,8 @@ from hypothesis import strategies as st
 
 from ingest_cases import dated, params, read, refused, rows, write
 from propensity.data.delimited import parse_records
-from propensity.data.sources import connect
 from propensity.errors import BusyError, InputError, QuarantineError
-from propensity.params import DataParams, OutcomesParams, Params
+from propensity.params import Params
 
 # Ibis calls what DuckDB and pandas have renamed.
 pytestmark = [
@@ -282,8 +281,3 @@ class TestRefusals:
         before = sorted(tmp_path.rglob("*"))
         refusal(dated(), tmp_path)
         assert sorted(tmp_path.rglob("*")) == before
-
-
-def test_the_engine_draws_no_progress_where_results_are_printed() -> None:
-    con = connect(DataParams(outcomes=OutcomesParams(won=["won"])))
-    assert con.raw_sql("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)

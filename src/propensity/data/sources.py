@@ -62,7 +62,6 @@ def connect(params: DataParams, *, folder: Path | None = None) -> Backend:
         autoinstall_known_extensions=False,
     )
     weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
-    con.raw_sql("SET enable_progress_bar = false")  # it prints to stdout, where results go
     return con
 
 
