@@ -17,8 +17,6 @@ probabilities.
 from __future__ import annotations
 
 import argparse
-import contextlib
-import io
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -28,18 +26,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import yaml
 from scipy import stats
 
 from propensity.data.simulate import simulate, write_simulation
 from propensity.decisions.cutoffs import bootstrap_targets
 from propensity.decisions.policies import Evidence, choose, target_finder
 from propensity.decisions.value import gain_of_pair
-from propensity.model.bundle import log_odds, read_bundle
+from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import probability_of
-from propensity.params import CutoffParams, CutoffsParams, ValueParams
-from propensity.stages import STAGES
-from propensity.workspace import Workspace, open_workspace
+from propensity.params import CutoffParams, CutoffsParams, Params, ValueParams, load_params
+from propensity.stages import STAGES, _read_part, assemble
+from propensity.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
 RESAMPLES = 300
@@ -70,34 +67,30 @@ class Population:
 # --- populations -----------------------------------------------------------------------------------
 
 
-def run_until(ws: Workspace, last: str) -> None:
-    """Run the stages of a workspace up to one of them."""
-    with contextlib.redirect_stdout(io.StringIO()):
-        for name, stage in STAGES.items():
-            stage(ws)
-            if name == last:
-                return
+def fit(ws: Workspace) -> Bundle:
+    """Run the stages of a workspace up to the cut-offs, and return the bundle that they make."""
+    for name in ("ingest", "cohort", "features", "split", "train", "calibrate"):
+        STAGES[name](ws)
+    made: Bundle = assemble(ws)
+    return made
 
 
 def simulated_workspace(folder: Path, *, leads: int, seed: int, **changed: Any) -> Workspace:
-    """Write a simulation and the repository's params, with some changed, to a folder."""
-    simulation = simulate(leads, seed=seed)
-    write_simulation(simulation, folder / "data" / "raw")
-    content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    """Write a simulation to a folder, and return its workspace, some of the repository's params changed."""
+    write_simulation(simulate(leads, seed=seed), folder / "data" / "raw")
+    content = load_params(ROOT / "params.yaml").model_dump(warnings=False)
     for section, keys in changed.items():
         content[section] |= keys
-    (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return open_workspace(folder / "params.yaml")
+    return Workspace(folder, Params.model_validate(content))
 
 
 def example_workspace(folder: Path, name: str, raw: Path) -> Workspace:
     """Return an example's workspace, its leads drawn at random into the parts: a pseudo-population."""
-    content = yaml.safe_load((ROOT / "examples" / name / "params.yaml").read_text(encoding="utf-8"))
+    content = load_params(ROOT / "examples" / name / "params.yaml").model_dump(warnings=False)
     content["data"]["leads"]["path"] = str(raw.resolve())
     content["split"] = HALVES | {"by": "random", "group": "lead_id"}
-    content["model"] = LOGISTIC
-    (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-    return open_workspace(folder / "params.yaml")
+    content["model"] |= LOGISTIC
+    return Workspace(folder, Params.model_validate(content))
 
 
 HALVES = {"train": 0.3, "stop": 0.1, "calibrate": 0.1, "test": 0.5}
@@ -119,10 +112,7 @@ def populations(data: Path | None, only: list[str]) -> Iterator[tuple[str, Popul
 
 def scored_half(ws: Workspace) -> Population:
     """Fit and calibrate on one half of a workspace's leads, and score the other."""
-    from propensity.stages import _read_part
-
-    run_until(ws, "bundle")
-    made = read_bundle(ws.models / "bundle")
+    made = fit(ws)
     test = _read_part(ws, "test")
     return Population(
         log_odds(made, test),
@@ -177,7 +167,7 @@ def guarantee(name: str, population: Population, *, target: float, confidence: f
             }
         )
     table = pd.DataFrame(rows)
-    told = {key: with_binomial(table[key].sum(), len(table)) for key in table if "missed" in key}
+    told = {key: with_binomial(int(table[key].sum()), len(table)) for key in rows[0] if "missed" in key}
     volumes = {
         key: f"{table[key].mean():.1%} of {volume:.1%}, {table[key].mean() / volume:.0%}"
         for key in ("volume", "naive_volume")
@@ -254,13 +244,10 @@ def regret(leads: int, seed: int) -> dict[str, Any]:
     what acting on the true probabilities would. ``on outcomes`` is the pair with the largest gain on
     the calibrate part's outcomes, which does not trust the calibrator.
     """
-    from propensity.stages import _read_part
-
     policies = {"mql": {"policy": "value"}, "sql": {"policy": "value"}, "value": VALUE.model_dump()}
     with tempfile.TemporaryDirectory() as folder:
         ws = simulated_workspace(Path(folder), leads=leads, seed=seed, model=LOGISTIC, cutoffs=policies)
-        run_until(ws, "bundle")
-        made = read_bundle(ws.models / "bundle")
+        made = fit(ws)
         parts = {name: _read_part(ws, name) for name in ("calibrate", "test")}
         truth = pd.read_parquet(ws.folder / "data/raw/truth/snapshots.parquet")
         test = parts["test"].merge(truth, on=["lead_id", "as_of"], validate="1:1")
@@ -277,9 +264,7 @@ def regret(leads: int, seed: int) -> dict[str, Any]:
         "truth": gain(true, true, best_pair(true, true)),
         "call everybody": gain(scored, true, (0.0, 0.0)),
     }
-    lost = {
-        f"regret, {name}": f"{1 - gains[name] / gains['best pair']:.2%}" for name in ("chosen", "on outcomes")
-    }
+    lost = {f"regret, {name}": 1 - gains[name] / gains["best pair"] for name in ("chosen", "on outcomes")}
     return {
         "leads": leads,
         "seed": seed,
@@ -290,8 +275,23 @@ def regret(leads: int, seed: int) -> dict[str, Any]:
         "best": "{:.3f}, {:.3f}".format(*ideal),
         **{name: round(g, 3) for name, g in gains.items()},
         **lost,
-        "regret to the truth": f"{1 - gains['chosen'] / gains['truth']:.2%}",
+        "regret to the truth": 1 - gains["chosen"] / gains["truth"],
     }
+
+
+def summarise(rows: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Yield for each regret its mean over the seeds, the mean's standard error, and the range."""
+    table = pd.DataFrame(rows)
+    for name in (key for key in rows[0] if key.startswith("regret")):
+        shares = table[name]
+        yield {
+            "leads": table["leads"].iloc[0],
+            "seeds": len(table),
+            "of": name,
+            "mean": f"{shares.mean():.2%}",
+            "standard error": f"{shares.std() / np.sqrt(len(table)):.2%}",
+            "least, median, most": ", ".join(f"{x:.2%}" for x in shares.quantile([0, 0.5, 1])),
+        }
 
 
 def gain(score: npt.NDArray[Any], p: npt.NDArray[Any], pair: tuple[float, float]) -> float:
@@ -316,10 +316,14 @@ def best_pair(score: npt.NDArray[Any], p: npt.NDArray[Any]) -> tuple[float, floa
     return float(mql), float(sql)
 
 
-def show(rows: Iterator[dict[str, Any]]) -> None:
-    """Print each row as soon as it is there."""
+def show(rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Print each row as soon as it is there; return them all."""
+    shown = []
     for row in rows:
-        print(" | ".join(f"{key}: {value}" for key, value in row.items()), flush=True)
+        told = {key: f"{x:.2%}" if key.startswith("regret") else x for key, x in row.items()}
+        print(" | ".join(f"{key}: {value}" for key, value in told.items()), flush=True)
+        shown.append(row)
+    return shown
 
 
 def main() -> None:
@@ -334,7 +338,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[7])
     given = parser.parse_args()
     if given.what == "regret":
-        show(regret(given.leads, seed) for seed in given.seeds)
+        rows = show(regret(given.leads, seed) for seed in given.seeds)
+        if len(rows) > 1:
+            show(summarise(rows))
         return
     for name, population in populations(given.data, given.only):
         if given.what == "intervals":

@@ -4,12 +4,15 @@ From the top folder::
 
     python -m bench.money truth --leads 8000 --seeds 1 2 3 4
     python -m bench.money permuted --leads 8000 --times 20
+    python -m bench.money amounts --leads 4000 --times 40
 
 ``truth`` runs the pipeline in a folder of its own for each seed, with one candidate and one calibrator, and
 sets what ``propensity price`` and ``propensity trends`` write beside what follows from the mechanism:
 
 - price: the win rate and the value of a lead of each channel, by the class probabilities of its leads;
 - trends: the differences that come out where each label is replaced by its snapshot's true probability.
+
+``amounts`` draws wins from simulated leads and sets the expected amount of every lead beside the planted one.
 """
 
 from __future__ import annotations
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import yaml
 from scipy.stats import spearmanr
@@ -33,8 +37,11 @@ from propensity.data.mechanism import is_student, log_class_prior, outcome_share
 from propensity.data.planted import ASSETS, EVENTS_PER_LEAD, LOG_ODDS
 from propensity.data.simulate import simulate, write_simulation
 from propensity.data.sources import connect
+from propensity.decisions.amounts import TENTHS, expected_amounts, fit_amounts
+from propensity.decisions.levels import QUARTERS
 from propensity.model.bundle import read_bundle
 from propensity.money.evidence import TrendInputs, gather_trends
+from propensity.params import ValueParams
 from propensity.stages import STAGES
 from propensity.workspace import Workspace, open_workspace
 
@@ -62,10 +69,15 @@ def true_prices(leads: pd.DataFrame) -> pd.DataFrame:
     """Return the true win rate and value of a lead, for each channel."""
     prior = np.exp(log_class_prior(leads))
     won = (prior * outcome_shares(is_student(leads))["won"]).sum(axis=1)
+    value = won * true_amounts(leads) * MARGIN
+    return pd.DataFrame({"name": leads["channel"], "win_rate": won, "value": value}).groupby("name").mean()
+
+
+def true_amounts(leads: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the amount that each lead brings on average if it is won."""
     relative = leads["employees"].astype("float64").fillna(100.0).to_numpy() / 100.0
-    amount = MEDIAN_AMOUNT * relative**AMOUNT_PER_EMPLOYEES * np.exp(AMOUNT_LOG_SD**2 / 2)
-    rows = pd.DataFrame({"name": leads["channel"], "win_rate": won, "value": won * amount * MARGIN})
-    return rows.groupby("name").mean()
+    amounts: npt.NDArray[np.float64] = relative**AMOUNT_PER_EMPLOYEES * np.exp(AMOUNT_LOG_SD**2 / 2)
+    return MEDIAN_AMOUNT * amounts
 
 
 def gather(workspace: Workspace) -> TrendInputs:
@@ -193,14 +205,43 @@ def tell_permuted(n_leads: int, seed: int, times: int) -> None:
     print(f"of {times} permutations {sum(n > 0 for n in named)} name anything ({named})")
 
 
+def tell_amounts(n_leads: int, seed: int, times: int) -> None:
+    """Print how close expected amounts come to the planted ones, by wins and by the cuts of numbers."""
+    leads = simulate(n_leads, seed).leads
+    leads = leads.assign(employees=leads["employees"].astype("float64"))
+    print(f"{n_leads:,} leads, {times} draws of wins\n")
+    print("| wins | employees in | relative error | intervals that hold the lead's own amount |")
+    print("|---|---|---|---|")
+    for wins in (20, 60, 200, 700):
+        for name, cuts in (("quarters", QUARTERS), ("tenths", TENTHS)):
+            found = np.array([judge_amounts(leads, wins, cuts, [seed, i]) for i in range(times)]).mean(axis=0)
+            print(f"| {wins} | {name} | {found[0]:.1%} | {found[1]:.1%} |")
+
+
+def judge_amounts(
+    leads: pd.DataFrame, wins: int, cuts: tuple[float, ...], seed: list[int]
+) -> tuple[float, float]:
+    """Return the root mean squared logarithm of estimate over truth, and the share of intervals that hold."""
+    rng, truth = np.random.default_rng(seed), true_amounts(leads)
+    drawn = rng.choice(len(leads), wins, replace=False)
+    noise = np.exp(rng.normal(0.0, AMOUNT_LOG_SD, wins) - AMOUNT_LOG_SD**2 / 2)
+    won = leads.iloc[drawn].assign(amount=truth[drawn] * noise)
+    columns = ["channel", "industry", "employees"]
+    found = expected_amounts(fit_amounts(won, columns, ValueParams(), cuts=cuts), leads)
+    error = np.sqrt((np.log(found["amount"] / truth) ** 2).mean())
+    return float(error), float(((found["amount_low"] <= truth) & (truth <= found["amount_high"])).mean())
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["truth", "permuted"])
+    parser.add_argument("what", choices=["truth", "permuted", "amounts"])
     parser.add_argument("--leads", type=int, default=8000)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4])
     parser.add_argument("--times", type=int, default=20)
     asked = parser.parse_args()
     if asked.what == "truth":
         tell_truth(asked.leads, asked.seeds)
+    elif asked.what == "amounts":
+        tell_amounts(asked.leads, asked.seeds[0], asked.times)
     else:
         tell_permuted(asked.leads, asked.seeds[0], asked.times)

@@ -317,3 +317,41 @@ def build(metrics: dict[str, Any] | None = None, **changed: Any) -> dict[str, An
 
 def get_texts(table: dict[str, Any]) -> list[list[str]]:
     return [[cell["text"] for cell in row] for row in table["rows"]]
+
+
+def make_tradeoff(**changed: Any) -> dict[str, Any]:
+    """Two cut-offs: half of the snapshots above the first, a fiftieth above the second."""
+    rows = [
+        {
+            "score": 40.0 + 30 * k,
+            "n": (900, 36)[k],
+            "share": (0.5, 0.02)[k],
+            "per_week": (14.7, 1.2)[k],
+            "precision": 0.2 + 0.3 * k,
+            "precision_interval": [0.16 + 0.3 * k, 0.24 + 0.3 * k],
+            "recall": 0.9 - 0.8 * k,
+            "gain_call": -12.34,
+            "gain_nurture": 2.5,
+        }
+        for k in (0, 1)
+    ]
+    return {"n": 1800, "per_week": 21.6, "rows": rows, **changed}
+
+
+def make_dependence() -> list[dict[str, Any]]:
+    """A number with two bins and rows in which it is not known, and a category of which one level is told."""
+    keys = ("x", "first", "last", "n", "points", "low", "high")
+    number = [(0.0, 0.0, 0.0, 60, -2.0, -3.0, -1.0), (2.5, 1.0, 4.0, 40, 3.25, 1.0, 5.0)]
+    visits = [dict(zip(keys, row, strict=True)) for row in (*number, (None, None, None, 7, -4.0, -4.5, -3.5))]
+    industry = [dict(zip(keys, ("software", None, None, 100, 6.0, 4.0, 8.0), strict=True))]
+    about = {"qualifier": "web", "unit": "events", "n": 107, "levels": 5}
+    return [
+        {"feature": "v", "label": "visit: times in 30 days", "kind": "number", **about, "rows": visits},
+        {
+            "feature": "industry",
+            "label": "industry",
+            "kind": "category",
+            **{**about, "qualifier": "firmographic", "unit": "text", "levels": 31},
+            "rows": industry,
+        },
+    ]

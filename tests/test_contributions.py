@@ -101,3 +101,16 @@ def test_the_explained_log_odds_are_the_evaluated_ones(kind: str) -> None:
     rows = table()[table()["split"] == "calibrate"]
     explained = compute_contributions(made.model, made.calibrator, encode(rows, made.encoding)).log_odds
     assert explained == pytest.approx(log_odds(made, rows), abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")  # matplotlib's warnings come with the import
+def test_the_logistics_terms_agree_with_shaps_exact_explainer() -> None:
+    """Against a background of rows, which shap averages over, a term counts from its mean over them."""
+    import shap
+
+    model, X = training("logistic").model, matrix("logistic", "calibrate")
+    rows, background = X[:8], X[8:58]
+    masker = shap.maskers.Independent(background, max_samples=len(background))
+    found = shap.explainers.Exact(model.margin, masker)(rows)
+    own = model.contributions(rows) - model.contributions(background).mean(axis=0)
+    assert np.asarray(found.values) == pytest.approx(own, abs=1e-9)

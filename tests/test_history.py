@@ -373,7 +373,7 @@ def ws(tmp_path_factory) -> Workspace:
     content["snapshots"]["ages_days"] = [0, 30]
     (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     opened = open_workspace(folder / "params.yaml")
-    for name in ("ingest", "cohort", "features", "split", "train", "calibrate", "bundle"):
+    for name in list(STAGES)[: list(STAGES).index("score")]:
         STAGES[name](opened)
     return opened
 

@@ -16,7 +16,7 @@ from intake_cases import VENDORS, world, write_export, write_rows
 from propensity.params import load_params
 
 COMMAND = [sys.executable, "-c", "from propensity.cli import main; main()"]
-STAGES = ("ingest", "cohort", "features", "split", "audit", "train", "calibrate", "bundle")
+STAGES = ("ingest", "cohort", "features", "split", "audit", "train", "calibrate", "evaluate", "bundle")
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "200"}
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from propensity.explain.lifts import tell_lifts
 from propensity.explain.points import Points
-from propensity.explain.reasons import ALL_OTHER
+from propensity.explain.reasons import Voice
+from propensity.explain.words import load_words
 from tiny_models import make_feature
 
 FEATURES = [
@@ -26,19 +27,21 @@ FEATURES = [
                  window_days=30.0),
     make_feature("employees", qualifier="firmographic"),
 ]  # fmt: skip
+VOICE = Voice(load_words("en"))
+ALL_OTHER = "All other evidence together"
 HELD = [0.0, 2.0, 0.0, 1.0, np.nan, 0.0, np.nan]
 
 
 def told(points: list[float], held: list[float] = HELD, *, wanted: bool = True, **options: int) -> str:
     table = pd.DataFrame([held], columns=[f.name for f in FEATURES])
     made = Points(40.0, np.array([points]), np.array([40.0 + sum(points)]))
-    return str(tell_lifts(made, table, FEATURES, wanted=np.array([wanted]), **options)[0])
+    return str(tell_lifts(made, table, FEATURES, VOICE, wanted=np.array([wanted]), **options)[0])
 
 
 def test_what_was_not_done_is_named_with_its_points_the_weightiest_first() -> None:
     assert told([-1.5, -0.5, -3.0, 0, -0.4, 0, 0]) == (
         f"{ALL_OTHER}. Would lift it: no form in the last 30 days (-3.0), "
-        "no visit in the last 7 days (-2.0), no email activity so far (-0.4)"
+        "no visit in the last 7 days (-2.0), no e-mail activity so far (-0.4)"
     )
 
 
@@ -68,4 +71,4 @@ def test_a_lead_that_is_not_nurtured_is_told_nothing() -> None:
 def test_no_rows_give_no_texts() -> None:
     none = Points(40.0, np.empty((0, len(FEATURES))), np.empty(0))
     table = pd.DataFrame(columns=[f.name for f in FEATURES])
-    assert len(tell_lifts(none, table, FEATURES, wanted=np.array([], dtype=bool))) == 0
+    assert len(tell_lifts(none, table, FEATURES, VOICE, wanted=np.array([], dtype=bool))) == 0

@@ -19,6 +19,7 @@ from propensity.commands import explain_lead, score_raw
 from propensity.data.files import sha256
 from propensity.data.simulate import simulate, write_simulation
 from propensity.evaluation.metrics import METRICS
+from propensity.explain.words import load_words
 from propensity.model.bundle import log_odds, read_bundle
 from propensity.predict import Predictor
 from propensity.stages import STAGES
@@ -29,6 +30,8 @@ N_LEADS = 2500
 COLUMNS = [
     "lead_id", "as_of", "probability", "score", "tier", "base_points", "fit_points", "engagement_points",
     "expected_value", "reasons", "model_version", "scored_at", "probability_low", "probability_high",
+    "grade", "fit_grade", "engagement_grade", "expected_amount", "expected_value_low", "expected_value_high",
+    "amount_wins",
 ]  # fmt: skip
 
 
@@ -136,6 +139,22 @@ def test_students_are_scored_and_not_pursued(raw):
     assert first.map(lambda r: r["points"] == 0 and r["text"].startswith("Disqualified")).all()
 
 
+def test_a_lead_is_worth_its_probability_times_the_amount_that_wins_like_it_brought(ws, raw):
+    outcomes = pd.read_parquet(ws.interim / "outcomes.parquet")
+    leads = raw["leads"].merge(outcomes[outcomes["status"] == "won"], on="lead_id")
+    scores, values = raw["scores"].merge(raw["leads"], on="lead_id"), ws.params.cutoffs.value
+    pursued = scores[scores["tier"] != "disqualified"]
+    cost = np.where(pursued["tier"] == "sql", values.sales_touch, values.nurture)
+    worth = pursued["probability"] * pursued["expected_amount"] * values.margin - cost
+    np.testing.assert_allclose(pursued["expected_value"], worth)
+    assert pursued["expected_value"].between(*(pursued[f"expected_value_{e}"] for e in ("low", "high"))).all()
+    assert (scores.loc[scores["tier"] == "disqualified", "expected_value"] == 0).all()
+    large = scores["employees"] > scores["employees"].median()
+    assert scores[large]["expected_amount"].min() > leads["amount"].median() / 2
+    assert scores[large]["expected_amount"].mean() > 1.5 * scores[~large]["expected_amount"].mean()
+    assert (scores["amount_wins"] <= leads["channel"].value_counts().max()).all()
+
+
 def test_base_and_reasons_sum_to_the_score_and_so_do_the_sides(raw):
     scores = raw["scores"]
     reasons = scores["reasons"].map(lambda rows: sum(r["points"] for r in rows))
@@ -186,6 +205,9 @@ def test_a_frame_scores_as_the_batch_did(raw, predictor):
     found = found.set_index("lead_id").loc[expected["lead_id"]].reset_index()
     np.testing.assert_allclose(found["probability"], expected["probability"], rtol=0, atol=1e-12)
     assert (found["tier"] == expected["tier"]).all()
+    for column in ("expected_amount", "expected_value", "expected_value_low", "expected_value_high"):
+        np.testing.assert_allclose(found[column], expected[column], rtol=1e-9, atol=1e-9)
+    assert (found["amount_wins"] == expected["amount_wins"]).all()
     for ours, theirs in zip(found["reasons"], expected["reasons"], strict=True):
         assert [(r["feature"], r["text"]) for r in ours] == [(r["feature"], r["text"]) for r in theirs]
 
@@ -299,6 +321,16 @@ def test_each_lead_may_have_its_own_moment(raw, predictor):
 
 
 @pytest.mark.filterwarnings("ignore")  # shap and matplotlib warn about each other
+@pytest.mark.parametrize("by", ["family", "qualifier"])
+def test_groups_of_the_explanation_sum_to_the_score(raw, predictor, by):
+    leads, events = only(raw, raw["scores"]["lead_id"].head(4))
+    explanation = predictor.explain(leads, events, as_of="2025-12-31", by=by)
+    scores = predictor.score(leads, events, as_of="2025-12-31")["score"]
+    np.testing.assert_allclose(explanation.base_values + explanation.values.sum(axis=1), scores, atol=1e-9)
+    assert ("web" if by == "qualifier" else "web_visit") in explanation.feature_names
+
+
+@pytest.mark.filterwarnings("ignore")  # shap and matplotlib warn about each other
 def test_the_explanation_sums_to_the_score_for_shap(raw, predictor):
     leads, events = only(raw, raw["scores"]["lead_id"].head(4))
     explanation = predictor.explain(leads, events, as_of="2025-12-31")
@@ -353,8 +385,11 @@ def test_leads_created_after_the_moment_are_left_out_and_counted(copy):
 def test_explaining_a_lead_adds_up_on_paper(copy):
     scored = pd.read_parquet(copy.scores).iloc[0]
     text = explain_lead(copy, scored["lead_id"])
-    assert text.startswith(f"{scored['lead_id']}: score {scored['score']:.1f}, tier {scored['tier']}")
-    assert len(text.splitlines()) == len(scored["reasons"]) + 3
+    tier = load_words("en").texts["tiers"][scored["tier"]]
+    assert text.startswith(f"{scored['lead_id']}: score {scored['score']:.1f}, tier {tier}")
+    assert f"Grade {scored['grade']}: " in text.splitlines()[1]
+    told = [float(line[:7].replace("+", "")) for line in text.splitlines()[2 : 4 + len(scored["reasons"])]]
+    assert sum(told[:-1]) == pytest.approx(told[-1], abs=0.05 * len(told))
 
 
 def test_an_unknown_lead_is_said_to_be_unknown(copy):
@@ -436,6 +471,7 @@ def test_dvc_runs_the_same_pipeline_and_has_nothing_to_do_the_second_time(ws, tm
     del pipeline["stages"]["simulate"]
     (tmp_path / "dvc.yaml").write_text(yaml.safe_dump(pipeline))
     shutil.copytree(ws.folder / "data" / "raw", tmp_path / "data" / "raw")
+    shutil.copytree(ROOT / "data" / "feedback", tmp_path / "data" / "feedback")
     scripts = Path(sys.executable).parent
     environment = os.environ | {"DVC_NO_ANALYTICS": "1", "PATH": f"{scripts}:{os.environ['PATH']}"}
 

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from propensity.errors import InputError
 from propensity.explain.contributions import Contributions, compute_contributions
-from propensity.explain.explanation import make_explanation
-from propensity.explain.points import compute_points, mean_absolute_points, score_of, sum_by_side
+from propensity.explain.explanation import make_explanation, sum_groups
+from propensity.explain.points import Points, compute_points, mean_absolute_points, score_of, sum_by_side
 from tiny_models import FEATURES, KINDS, METHODS, calibrator, make_feature, matrix, table, training
 
 REFERENCE = 0.25
@@ -129,3 +130,38 @@ def test_the_shap_explanation_sums_to_the_score() -> None:
     assert explanation.feature_names == [f.label for f in FEATURES if f in features]
     assert explanation[3].data[3] == rows["channel"].iloc[3]
     assert explanation.shape == (20, len(features))
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("by", ["feature", "family", "qualifier"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_groups_sum_to_the_score_as_features_do(kind: str, by: Any) -> None:
+    rows = table()[table()["split"] == "calibrate"].head(20)
+    features = training(kind).encoding.features
+    used = calibrator(kind, "isotonic")
+    found = compute_points(
+        compute_contributions(training(kind).model, used, matrix(kind, "calibrate")[:20]), REFERENCE
+    )
+    explanation = make_explanation(found, rows, features, by=by)
+    assert explanation.base_values + explanation.values.sum(axis=1) == pytest.approx(found.score, abs=1e-9)
+    assert explanation.shape == (20, len(explanation.feature_names))
+
+
+def test_groups_by_hand() -> None:
+    features = [
+        make_feature("visits_7d", qualifier="web", family="web_visit"),
+        make_feature("city"),
+        make_feature("visits_30d", qualifier="web", family="web_visit"),
+        make_feature("forms_7d", qualifier="web", family="web_form"),
+    ]
+    found = Points(40.0, np.array([[1.0, 2.0, 4.0, 8.0]]), np.array([55.0]))
+    assert sum_groups(found, features, by="family").to_dict("records") == [
+        {"web_visit": 5.0, "city": 2.0, "web_form": 8.0}
+    ]
+    assert sum_groups(found, features, by="qualifier").to_dict("records") == [
+        {"web": 13.0, "demographic": 2.0}
+    ]
+    with pytest.raises(
+        InputError, match="by should be one of feature, family, qualifier, it is 'familly', did"
+    ):
+        sum_groups(found, features, by="familly")  # type: ignore[arg-type]

@@ -166,7 +166,8 @@ def test_gains_are_what_acting_adds_to_leaving_alone() -> None:
     both = [gain_of_pair(np.ones(1), mql=np.array([m or s]), sql=np.array([s]), value=value)[0]
             for s, m in (called, nurtured, alone)]  # fmt: skip
     assert both == [1500 - 450 - 60, 750 - 450 - 2, 0]
-    assert expected_value(np.array([0.5]), np.array(["sql"]), value).tolist() == [690.0]
+    worth = expected_value(np.array([0.5]), np.array([value.won]), np.array(["sql"]), value)
+    assert worth.tolist() == [690.0]
 
 
 def test_value_says_when_outcomes_do_not_bear_it_out() -> None:

@@ -23,36 +23,6 @@ def find_shapes(svg: str, tag: str, css: str) -> list[dict[str, float]]:
     return [{k: float(v) for k, v in re.findall(r'(\w+)="([-\d.]+)"', attributes)} for attributes in found]
 
 
-def test_waterfall_bars_lead_from_zero_to_the_score() -> None:
-    # 0..100 points lie on 106..336 units: 2.3 units a point. 40 + 30 - 10 = 60.
-    rows = [
-        {"label": "Start", "start": 0.0, "end": 40.0, "kind": "total", "text": "40.0"},
-        {"label": "1 web", "start": 40.0, "end": 70.0, "kind": "up", "text": "+30.0"},
-        {"label": "2 email", "start": 70.0, "end": 60.0, "kind": "down", "text": "−10.0"},
-        {"label": "Score", "start": 0.0, "end": 60.0, "kind": "total", "text": "60.0"},
-    ]
-    svg = charts.draw_waterfall(make_figure(rows))
-    start, score = find_shapes(svg, "rect", "step total")
-    (up,), (down,) = find_shapes(svg, "rect", "step up"), find_shapes(svg, "rect", "step down")
-    assert (start["x"], start["width"], start["y"]) == (106, 92, 4)
-    assert (up["x"], up["width"], up["y"]) == (198, 69, 26)
-    assert (down["x"], down["width"], down["y"]) == (244, 23, 48)
-    assert (score["x"], score["width"], score["y"]) == (106, 138, 70)
-    assert down["x"] == score["x"] + score["width"]
-
-
-def test_waterfall_makes_room_for_sums_beyond_the_scale() -> None:
-    # -50..150 lie on 106..336: 1.15 units a point, zero at 163.5.
-    rows = [
-        {"label": "Start", "start": 0.0, "end": -50.0, "kind": "total", "text": "−50.0"},
-        {"label": "1 web", "start": -50.0, "end": 150.0, "kind": "up", "text": "+200.0"},
-    ]
-    svg = charts.draw_waterfall(make_figure(rows))
-    assert find_shapes(svg, "rect", "step total")[0]["x"] == 106
-    assert find_shapes(svg, "rect", "step total")[0]["width"] == 57.5
-    assert find_shapes(svg, "rect", "step up")[0]["width"] == 230
-
-
 def test_reliability_points_stand_at_predicted_and_observed() -> None:
     # The largest value, 0.8, ends both axes: x = 50 + 400 p, y = 250 - 300 p.
     rows = [

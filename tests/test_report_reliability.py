@@ -48,6 +48,21 @@ def test_the_table_has_all_the_ages_and_the_channels_the_largest_first() -> None
     assert table["rows"][0][3] == {"text": "0.88", "note": "0.71 to 1.06"}
 
 
+def test_segments_stand_with_the_channels_by_size_and_a_channel_once() -> None:
+    table = calibration_section(
+        {
+            "test": measured(),
+            "by_age": [],
+            "by_channel": [measured(n=20, channel="ads")],
+            "by_segment": {
+                "industry": [measured(n=30, level="retail"), measured(n=10, level="media")],
+                "channel": [measured(n=20, level="ads")],
+            },
+        }
+    )["table"]
+    assert [row[0]["text"] for row in table["rows"]] == ["All", "industry: retail", "ads", "industry: media"]
+
+
 def test_a_group_without_a_slope_says_so_and_channels_beyond_the_limit_are_counted() -> None:
     table = section(measured(slope=None, slope_interval=None), channels=40)["table"]
     assert table["rows"][0][3]["note"] == ""

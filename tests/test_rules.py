@@ -131,5 +131,5 @@ def test_a_column_that_leads_do_not_have_is_refused_with_the_nearest(con: Any, m
 def test_expected_value_by_hand() -> None:
     tiers = np.array(["sql", "mql", "nurture", "disqualified"])
     value = ValueParams(won=5000, margin=0.3, sales_touch=60, nurture=2)
-    worth = expected_value(np.array([0.4, 0.2, 0.001, 0.9]), tiers, value)
+    worth = expected_value(np.array([0.4, 0.2, 0.001, 0.9]), np.full(4, value.won), tiers, value)
     assert worth.tolist() == pytest.approx([0.4 * 1500 - 60, 0.2 * 1500 - 2, 0.001 * 1500 - 2, 0.0])

@@ -11,8 +11,10 @@ from sklearn.metrics import log_loss as sklearn_log_loss
 
 from propensity.data.files import to_json
 from propensity.errors import InputError, ParamsError
-from propensity.model.boosting import MOST_ROUNDS
+from propensity.model.boosting import MANY_ROWS, MOST_ROUNDS, Forge, likely_shapes
+from propensity.model.encoding import encode
 from propensity.model.estimators import Blend, Boosted, Estimator, Logistic, logistic_to_json
+from propensity.model.logistic import PENALTIES, fit_logistic
 from propensity.model.training import Training, describe_candidates, log_loss, train_model
 from propensity.params import ModelParams
 from tiny_models import FEATURES, KINDS, NAMES, make_table, matrix, model_params, table, training
@@ -78,6 +80,29 @@ def test_the_chosen_model_is_fitted_on_train_and_stop_together() -> None:
     lost = train.assign(split="stop", won=False, lead_id=train["lead_id"] + "-again")
     fitted = train_model(pd.concat([train, lost]), FEATURES, model_params("logistic"), {})
     assert fitted.model.base < training("logistic").model.base - 0.4
+
+
+@pytest.mark.parametrize("rows", [300, 4000])
+def test_no_penalty_has_a_lower_loss_on_the_stop_part_than_the_one_chosen(rows: int) -> None:
+    found = train_model(make_table(rows, seed=4), FEATURES, model_params("logistic"), {})
+    data = make_table(rows, seed=4).sort_values(["lead_id", "as_of"])
+    train, stop = (data[data["split"] == part] for part in ("train", "stop"))
+    X, won = encode(train, found.encoding), train["won"].to_numpy()
+    held, ended = encode(stop, found.encoding), stop["won"].to_numpy()
+    losses = {}
+    for penalty in PENALTIES:
+        model = fit_logistic(X, won, np.ones(len(won)), found.encoding, penalty=penalty, monotone={})
+        losses[penalty] = log_loss(model.margin(held), ended, np.ones(len(ended)))
+    assert found.settings["penalty"] == min(losses, key=lambda penalty: losses[penalty])
+
+
+def test_rounds_found_on_few_rows_are_fitted_again_at_their_rate_on_many() -> None:
+    """Train alone may hold fewer rows than the many from which on trees are fitted faster."""
+    forge = Forge(training("lightgbm").encoding, {}, seed=7, threads=1)
+    for n_rows in (MANY_ROWS - 1, MANY_ROWS):
+        shape = likely_shapes(n_rows, forge.encoding)[0]
+        rates = {forge.settings(n, shape, seed=7)["learning_rate"] for n in (n_rows, 2 * MANY_ROWS)}
+        assert rates == {shape.rate}
 
 
 def test_rounds_stop_long_before_the_limit() -> None:

@@ -133,15 +133,32 @@ def score(
     as_of: Annotated[
         str | None, typer.Option(help="The moment of scoring; the last one the data covers when left out.")
     ] = None,
+    previous: Annotated[
+        str | None,
+        typer.Option(help="Say what changed since the scores of this file, in scores/changes.parquet."),
+    ] = None,
+    previous_bundle: Annotated[
+        str | None, typer.Option(help="The bundle those scores are by, where it is another one.")
+    ] = None,
 ) -> None:
     """Score leads from the raw tables, and write scores/scores.parquet."""
     from propensity.commands import score_raw
     from propensity.data.files import locked
     from propensity.workspace import LOCK, open_workspace
 
+    if previous_bundle is not None and previous is None:
+        raise typer.BadParameter("--previous-bundle needs the scores it gave: --previous")
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
-        typer.echo(score_raw(workspace, leads=leads, events=events, as_of=as_of))
+        told = score_raw(
+            workspace,
+            leads=leads,
+            events=events,
+            as_of=as_of,
+            previous=previous,
+            previous_bundle=previous_bundle,
+        )
+    typer.echo(told)
 
 
 @app.command()
@@ -156,15 +173,45 @@ def explain(
 
 
 @app.command()
-def review() -> None:
+def review(
+    leads: Annotated[
+        Path | None,
+        typer.Option(help="Show the leads of this file: a CSV with a column lead_id, or one lead a line."),
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(help="How many leads to choose; 40 when left out.", min=1, max=500)
+    ] = None,
+) -> None:
     """Write the review anew from the latest scores and metrics."""
+    from propensity.commands import review_leads
     from propensity.data.files import locked
-    from propensity.stages import report
+    from propensity.workspace import LOCK, open_workspace
+
+    if leads is not None and sample is not None:
+        raise typer.BadParameter("--leads names the leads, --sample has them chosen: give one of the two")
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(review_leads(workspace, leads=leads, sample=sample))
+
+
+@app.command()
+def feedback(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files of verdicts that the review saved; with none, those kept are told again."),
+    ] = None,
+    names: Annotated[
+        bool, typer.Option("--names", help="Print reviewers' names, not codes; no file written holds them.")
+    ] = False,
+) -> None:
+    """Take in verdicts on leads, and say where sales and the model disagree and who was right."""
+    from propensity.data.files import locked
+    from propensity.loop.feedback import take_feedback
     from propensity.workspace import LOCK, open_workspace
 
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
-        typer.echo(report(workspace))
+        typer.echo(take_feedback(workspace, files or [], names=names))
 
 
 @app.command()

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from propensity.stages import score_tables
+from propensity.stages import read_words, score_tables
 from propensity.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from propensity.params import Params
 
 
-def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: str | None) -> str:
+def score_raw(
+    ws: Workspace,
+    *,
+    leads: str | None,
+    events: str | None,
+    as_of: str | None,
+    previous: str | None = None,
+    previous_bundle: str | None = None,
+) -> str:
     """Score from the raw tables: the open leads of the params' files, or every lead of the files given.
 
     Parameters
@@ -26,32 +34,122 @@ def score_raw(ws: Workspace, *, leads: str | None, events: str | None, as_of: st
         Files to read instead of those in params, relative to the workspace.
     as_of : str, optional
         The moment of scoring; without a zone it is in ``data.timezone``.
+    previous : str, optional
+        The scores of an earlier scoring to compare with, relative to the workspace; the file of the
+        latest scores will do.
+    previous_bundle : str, optional
+        The folder of the bundle that gave them, relative to the workspace.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read as what it should be; nothing is written.
     """
-    from propensity.data.ingest import ingest as ingest_tables
     from propensity.data.ingest import summarise_counts
     from propensity.data.sources import connect
     from propensity.model.bundle import read_bundle
     from propensity.params import with_files
-    from propensity.predict import in_utc, needed_types
+    from propensity.predict import in_utc
 
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     params = with_files(ws.params, leads=leads, events=events)
+    earlier = _read_scores(ws.folder / previous) if previous else None
     con = connect(params.data, folder=ws.folder)
-    tables = {"events"} if leads else {"events", "outcomes", "stages"}
+    canonical = _ingest_for(ws, params, con, made, everyone=leads is not None)
+    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
+    scored = score_tables(
+        ws,
+        made,
+        con,
+        canonical,
+        as_of=moment,
+        everyone=leads is not None,
+        previous=_with_bundle(ws, params, con, earlier, previous_bundle, everyone=leads is not None),
+    )
+    return f"{summarise_counts(canonical.counts)}\n{scored}"
+
+
+def _ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone: bool) -> Any:
+    """Read the raw tables that a bundle scores from, with the attributes it needs."""
+    from propensity.data.ingest import ingest as ingest_tables
+    from propensity.predict import needed_types
+
+    tables = {"events"} if everyone else {"events", "outcomes", "stages"}
     tables |= {"outcomes"} if made.plan.has_account else set()
     tables |= {"history"} if made.plan.rebuilt else set()
-    canonical = ingest_tables(
+    return ingest_tables(
         params.data,
         ws.folder,
         now=datetime.now(UTC),
         con=con,
         types=needed_types(made),
         tables=tables,
-        others="ignore" if leads else "refuse",
+        others="ignore" if everyone else "refuse",
     )
-    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
-    scored = score_tables(ws, made, con, canonical, as_of=moment, everyone=leads is not None)
-    return f"{summarise_counts(canonical.counts)}\n{scored}"
+
+
+def _read_scores(path: Path) -> Any:
+    """Read and check the scores of an earlier scoring."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from propensity.errors import InputError
+    from propensity.explain.previous import NEEDED, check_previous
+
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise InputError(
+            f"{shown(path)} should be the Parquet file of an earlier scoring, such as scores/scores.parquet; "
+            f"it could not be read: {error}"
+        ) from None
+    known = [name for name in NEEDED if name in table.column_names]
+    frame = table.select(known).to_pandas() if len(known) == len(NEEDED) else table.to_pandas()
+    return check_previous(frame, where=shown(path))
+
+
+def _with_bundle(
+    ws: Workspace, params: Params, con: Any, earlier: Any, folder: str | None, *, everyone: bool
+) -> Any:
+    """Return the earlier scores with the bundle that gave them and the tables it reads."""
+    from propensity.explain.previous import Previous
+    from propensity.model.bundle import read_bundle
+
+    if earlier is None:
+        return None
+    if folder is None:
+        return Previous(earlier, None, {})
+    bundle = read_bundle(ws.folder / folder, threads=ws.params.model.threads)
+    return Previous(earlier, bundle, _ingest_for(ws, params, con, bundle, everyone=everyone).tables)
+
+
+def review_leads(ws: Workspace, *, leads: Path | None, sample: int | None) -> str:
+    """Write the review of the leads that a file names, or of a choice.
+
+    Parameters
+    ----------
+    ws : Workspace
+    leads : Path, optional
+        A CSV with a column ``lead_id``, or one lead a line, in UTF-8.
+    sample : int, optional
+        How many leads to choose; `selection.DEFAULT_CARDS` if left out.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or names leads without a score.
+    """
+    from propensity.errors import InputError
+    from propensity.report.selection import DEFAULT_CARDS, parse_leads
+    from propensity.stages import report
+
+    if leads is None:
+        return report(ws, sample=sample or DEFAULT_CARDS)
+    try:
+        content = leads.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"the file of leads {leads} could not be read as UTF-8 text: {error}") from None
+    return report(ws, wanted=parse_leads(content))
 
 
 def audit_raw(ws: Workspace) -> tuple[str, str]:
@@ -132,7 +230,7 @@ def promote_recentred(ws: Workspace) -> str:
     from propensity.errors import InputError
     from propensity.evaluation.recentring import recentre
     from propensity.model.bundle import name_bundle, read_bundle, write_bundle
-    from propensity.stages import measure
+    from propensity.stages import measure, with_card
 
     folder, path = ws.models / "bundle", ws.reports / "monitor.json"
     made = read_bundle(folder)
@@ -150,7 +248,7 @@ def promote_recentred(ws: Workspace) -> str:
     moved = name_bundle(recentre(made, found["shift"], found), probe)
     metrics = measure(ws, moved)
     write_json(metrics, ws.reports / "metrics.json")
-    write_bundle(moved, folder, probe)
+    write_bundle(with_card(ws, moved, metrics), folder, probe)
     read_bundle(folder)
     return (
         f"model {made.model_version} with {found['shift']:+.3f} added to its log-odds is model "
@@ -175,7 +273,31 @@ def explain_lead(ws: Workspace, lead_id: str) -> str:
             f"{shown(ws.scores)} has no lead '{lead_id}' among its {len(scores):,}; "
             "a lead is scored while it is open"
         )
-    return "\n\n".join(tell(dict(row)) for _, row in found.iterrows())
+    words = read_words(ws)
+    told = [tell(dict(row), words) for _, row in found.iterrows()]
+    return "\n\n".join([*told, *_tell_levers(ws, found, words)])
+
+
+def _tell_levers(ws: Workspace, scored: Any, words: Any) -> list[str]:
+    """Return what a lead's tier rests on and what would change it, where the workspace can tell."""
+    from propensity.explain.actions import tell_change
+    from propensity.explain.words import say
+    from propensity.model.bundle import read_bundle
+    from propensity.report.levers import rests_on
+    from propensity.stages import what_would_change
+
+    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    current = scored[scored["model_version"] == made.model_version]
+    told = []
+    for row in current.to_dict("records"):
+        held_by = rests_on(row["tier"], row["score"], list(row["reasons"]), made.cutoffs)
+        if held_by:
+            tier = words.texts["tiers"][row["tier"]]
+            told.append(say(words, "rests_on", tier=tier, list="; ".join(held_by)))
+    if len(current) and (ws.interim / "ingest.json").exists():
+        changes = what_would_change(ws, made, current)
+        told += [text for row in changes.to_dict("records") if (text := tell_change(row, words))]
+    return told
 
 
 def write_template(params_path: Path) -> str:

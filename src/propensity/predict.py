@@ -7,9 +7,10 @@ import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
@@ -18,20 +19,29 @@ from propensity.data.fetch import CompiledQuery
 from propensity.data.frames import canonical_frames
 from propensity.data.sources import connect
 from propensity.data.tables import AttributeType
+from propensity.decisions.amounts import AmountModel, amounts_from_json, expected_amounts
 from propensity.decisions.rules import rule_hits
 from propensity.decisions.tiers import assign_tiers
-from propensity.decisions.value import expected_value
+from propensity.decisions.value import expected_value, value_interval
 from propensity.errors import InputError
+from propensity.explain.actions import propose_actions
+from propensity.explain.changes import compute_changes, rescore
 from propensity.explain.contributions import compute_contributions
-from propensity.explain.explanation import make_explanation
+from propensity.explain.evidence import evidence_from_json
+from propensity.explain.explanation import By, make_explanation
+from propensity.explain.grades import assign_grades
 from propensity.explain.lifts import tell_lifts
 from propensity.explain.points import Points, compute_points, sum_by_side
-from propensity.explain.reasons import REASONS_TYPE, top_reasons
+from propensity.explain.previous import check_comparable, check_previous
+from propensity.explain.reasons import REASONS_TYPE, Voice, tell_rule, top_reasons
+from propensity.explain.words import Words, load_words, words_from_json
+from propensity.features.actions import variant_features
 from propensity.features.build import build_features
+from propensity.features.states import build_states
 from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.encoding import count_unseen, encode
-from propensity.model.estimators import probability_of
-from propensity.params import CutoffsParams, Params
+from propensity.model.estimators import Vector, probability_of
+from propensity.params import CutoffsParams, Params, ValueParams
 
 # Contributions are held for this many rows at a time: a million rows of a hundred features would
 # need most of a gigabyte.
@@ -66,6 +76,21 @@ class Predictor:
                 outcomes=given.get("outcomes"),
                 history=given.get("history"),
             ).order_by("snapshot")
+        )
+        self._variants = CompiledQuery(
+            lambda given: variant_features(
+                given["spine"], given["events"], given["added"], bundle.plan
+            ).order_by("snapshot")
+        )
+        self._states = CompiledQuery(
+            lambda given: build_states(
+                given["spine"],
+                given["leads"],
+                bundle.plan,
+                events=given.get("events"),
+                outcomes=given.get("outcomes"),
+                history=given.get("history"),
+            )
         )
         self._rules = CompiledQuery(lambda given: rule_hits(given["leads"], self.params.disqualify))
         self._con: Any = None
@@ -124,7 +149,15 @@ class Predictor:
         DataFrame
             One row a lead, in the leads' order: ``lead_id, as_of, probability, score, tier,
             base_points, fit_points, engagement_points, expected_value, reasons, model_version,
-            scored_at, probability_low, probability_high``.
+            scored_at, probability_low, probability_high, grade, fit_grade, engagement_grade,
+            expected_amount, expected_value_low, expected_value_high, amount_wins``. ``expected_value`` is
+            the probability times ``expected_amount``, what such a lead brings if it is won, times the
+            margin, less what its tier costs; low and high are the ends of its 95% interval
+            (`propensity.decisions.value.value_interval`), and ``amount_wins`` the wins behind the amount,
+            0 where it is ``cutoffs.value.won`` (`propensity.decisions.amounts.expected_amounts`). The grades
+            are quarters of the leads the model was calibrated on: ``fit_grade`` (who the lead is) from
+            ``A`` to ``D``, ``engagement_grade`` (what it did and when) from ``1`` to ``4``, and both as
+            ``grade``, such as ``B2``; null for a bundle without grades.
 
         Raises
         ------
@@ -142,11 +175,21 @@ class Predictor:
         *,
         outcomes: pd.DataFrame | None = None,
         history: pd.DataFrame | None = None,
+        by: By = "feature",
     ) -> Any:
-        """Return a ``shap.Explanation`` of the scores, in points; parameters as for `score`."""
+        """Return a ``shap.Explanation`` of the scores, in points.
+
+        Parameters
+        ----------
+        leads, events, as_of, outcomes, history
+            As for `score`.
+        by : {'feature', 'family', 'qualifier'}
+            What a column stands for: a feature, all features of one behaviour (its windows, when last), or
+            all of one qualifier. Base and values sum to the score each time.
+        """
         table, _ = self._features(leads, events, as_of, outcomes, history)
         points = compute_table_points(self.bundle, table)
-        return make_explanation(points, table, self.bundle.features)
+        return make_explanation(points, table, self.bundle.features, by=by)
 
     def features(
         self,
@@ -160,6 +203,128 @@ class Predictor:
         """Return the feature table that `score` reads; parameters as for `score`."""
         return self._features(leads, events, as_of, outcomes, history)[0]
 
+    def changes(
+        self,
+        previous: pd.DataFrame,
+        leads: pd.DataFrame | Mapping[str, Any],
+        events: pd.DataFrame | None = None,
+        as_of: Any = None,
+        *,
+        outcomes: pd.DataFrame | None = None,
+        history: pd.DataFrame | None = None,
+        previous_bundle: Bundle | None = None,
+    ) -> pd.DataFrame:
+        """Score leads, and split what changed since an earlier scoring into what it comes from.
+
+        Parameters
+        ----------
+        previous : DataFrame
+            The earlier scores, as `score` returned them; one row a lead, each with its own ``as_of``.
+        leads, events, as_of, outcomes, history
+            As for `score`.
+        previous_bundle : Bundle, optional
+            The bundle that gave the earlier scores, where it is another one. With it the part of the model
+            is apart from what was corrected in the data since.
+
+        Returns
+        -------
+        DataFrame
+            One row a lead, in the leads' order, as `propensity.explain.changes.compute_changes`: ``behaviour,
+            time, attributes, data, model`` sum to ``change``, in points; null for a lead that `previous`
+            does not hold.
+
+        Raises
+        ------
+        InputError
+            As `score`, or `previous` is no table of scores or holds some that are later than `as_of`.
+        """
+        earlier = check_previous(previous)
+        tiers = dict(zip(earlier["lead_id"], earlier["tier_before"], strict=True))
+        with self._lock:
+            con, tables = self._canonical(leads, events, as_of, outcomes, history)
+            table, disqualified = self._compute(con, tables)
+            check_comparable(earlier, table, self.bundle, previous_bundle)
+            spine = _with_moments(tables["spine"], earlier)
+            states = self._states.fetch(con, tables | {"spine": spine}) if self.bundle.plan.dated else None
+        before = None
+        if previous_bundle is not None:
+            before = Predictor(previous_bundle)._score_before(spine, leads, events, outcomes, history)
+        scores = score_features(self.bundle, table, disqualified, previous=tiers)
+        words = voice_of(self.bundle, self.params).words
+        return compute_changes(self.bundle, scores, earlier, table, states, words=words, before=before)
+
+    def what_would_change(
+        self,
+        leads: pd.DataFrame | Mapping[str, Any],
+        events: pd.DataFrame | None = None,
+        as_of: Any = None,
+        *,
+        cutoff: Literal["mql", "sql"] | None = None,
+        outcomes: pd.DataFrame | None = None,
+        history: pd.DataFrame | None = None,
+        previous: Mapping[str, str] | None = None,
+    ) -> pd.DataFrame:
+        """Find the smallest realistic set of actions that would bring each lead over a cut-off.
+
+        An action is a number of events of one type, and asset where the model counts it, that the lead takes
+        at `as_of`; what counts as realistic was found in the history and lies in the bundle. Each set is
+        scored by the model itself, with features built from the lead's events and those added. Who the lead
+        is never changes. The model says what goes with winning, not what an action would cause.
+
+        Parameters
+        ----------
+        leads, events, as_of, outcomes, history, previous
+            As for `score`.
+        cutoff : {'mql', 'sql'}, optional
+            The cut-off to cross; the next one up for each lead if left out.
+
+        Returns
+        -------
+        DataFrame
+            One row a lead, in the leads' order: ``lead_id, as_of, tier, target`` (null where there is
+            nothing to cross, as for a disqualified lead), ``reached``, ``score``, ``score_after``,
+            ``actions`` and ``note`` (why nothing crosses). If ``reached`` is false, the actions are those
+            that come closest. An action is a struct of ``qualifier, type, asset, value, times, points, share,
+            n, text``: ``points`` is what it adds after those before it, so that they sum to the change;
+            ``share`` of ``n`` such leads do it that often in 7 days. Of several times, the first comes at
+            `as_of` and each further one a microsecond before it.
+
+        Raises
+        ------
+        InputError
+            As `score`, or `cutoff` is no cut-off.
+        """
+        if cutoff not in (None, "mql", "sql"):
+            raise InputError(f"cutoff should be 'mql', 'sql' or None for the next one up, it is {cutoff!r}")
+        with self._lock:
+            con, tables = self._canonical(leads, events, as_of, outcomes, history)
+            table, disqualified = self._compute(con, tables)
+            scored = score_features(self.bundle, table, disqualified, previous=previous)
+            return propose_actions(
+                self.bundle,
+                table,
+                scored,
+                lambda spine, added: self._variants.fetch(
+                    con, {"spine": spine, "events": tables["events"], "added": added}
+                ),
+                voice_of(self.bundle, self.params).words,
+                cutoff=cutoff,
+            )
+
+    def _score_before(
+        self,
+        spine: pa.Table,
+        leads: Any,
+        events: pd.DataFrame | None,
+        outcomes: pd.DataFrame | None,
+        history: pd.DataFrame | None,
+    ) -> pd.Series[float]:
+        """Return the scores at ``as_of_before`` by ``lead_id``."""
+        moved = spine.drop_columns(["as_of"]).rename_columns({"as_of_before": "as_of"})
+        with self._lock:
+            con, tables = self._canonical(leads, events, None, outcomes, history)
+            return rescore(self.bundle, self._query.fetch(con, tables | {"spine": moved}))
+
     def _features(
         self,
         leads: Any,
@@ -168,6 +333,23 @@ class Predictor:
         outcomes: pd.DataFrame | None,
         history: pd.DataFrame | None,
     ) -> tuple[pd.DataFrame, pd.DataFrame]:
+        with self._lock:
+            return self._compute(*self._canonical(leads, events, as_of, outcomes, history))
+
+    def _compute(self, con: Any, tables: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Return the feature table and the rules that leads meet; the lock is held."""
+        table = self._query.fetch(con, tables)
+        return table, self._rules.fetch(con, {"leads": tables["leads"]})
+
+    def _canonical(
+        self,
+        leads: Any,
+        events: pd.DataFrame | None,
+        as_of: Any,
+        outcomes: pd.DataFrame | None,
+        history: pd.DataFrame | None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """Return the engine and the canonical tables with the ``spine``; the lock is held."""
         plan, now = self.bundle.plan, datetime.now(UTC)
         frame = pd.DataFrame([dict(leads)]) if isinstance(leads, Mapping) else leads
         if plan.event_types and events is None:
@@ -178,23 +360,20 @@ class Predictor:
             )
         if plan.has_account and outcomes is None:
             raise InputError("this model reads how colleagues' leads ended; pass outcomes as a frame")
-        with self._lock:
-            con = self._con = self._con or connect(self.params.data)
-            tables = canonical_frames(
-                frame,
-                events,
-                self.params,
-                con,
-                types=self._types,
-                now=now,
-                outcomes=outcomes,
-                history=history,
-            )
-            passed = tables["leads"].to_pandas().sort_values("row", ignore_index=True)
-            spine = make_spine(passed, self._moments(as_of, now, len(passed)))
-            table = self._query.fetch(con, {"spine": spine, **tables})
-            disqualified = self._rules.fetch(con, {"leads": tables["leads"]})
-        return table, disqualified
+        con = self._con = self._con or connect(self.params.data)
+        tables = canonical_frames(
+            frame,
+            events,
+            self.params,
+            con,
+            types=self._types,
+            now=now,
+            outcomes=outcomes,
+            history=history,
+        )
+        passed = tables["leads"].to_pandas().sort_values("row", ignore_index=True)
+        spine = make_spine(passed, self._moments(as_of, now, len(passed)))
+        return con, {"spine": spine, **tables}
 
     def _moments(self, as_of: Any, now: datetime, n: int) -> Any:
         """Return the moment of each lead's snapshot, in UTC; null in a table that has no time."""
@@ -207,6 +386,15 @@ class Predictor:
             )
         zone = self.params.data.timezone
         return pd.Series([in_utc(moment, zone) for moment in moments]).astype("datetime64[us, UTC]")
+
+
+def _with_moments(spine: pa.Table, earlier: pd.DataFrame) -> pa.Table:
+    """Return the rows of the leads that were scored before, with the moment of that as ``as_of_before``."""
+    moments = earlier[["lead_id", "as_of_before"]]
+    schema = spine.schema.append(pa.field("as_of_before", pa.timestamp("us", tz="UTC")))
+    return pa.Table.from_pandas(
+        spine.to_pandas().merge(moments, on="lead_id"), schema=schema, preserve_index=False
+    )
 
 
 def score_features(
@@ -250,8 +438,11 @@ def score_features(
     rules = {str(lead): list(rows.itertuples()) for lead, rows in ordered.groupby("lead_id")}
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     held = {} if previous is None else previous
+    voice = voice_of(bundle, params)
+    amounts = amounts_from_json(bundle.documents.get("amounts"), params.cutoffs.value)
     chunks = [
-        _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held) for s in starts
+        _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held, voice, amounts)
+        for s in starts
     ]
     return pd.concat(chunks, ignore_index=True)
 
@@ -268,12 +459,14 @@ def _score_chunk(
     table: pd.DataFrame,
     rules: Mapping[str, list[Any]],
     previous: Mapping[str, str],
+    voice: Voice,
+    amounts: AmountModel,
 ) -> pd.DataFrame:
     matrix = encode(table, bundle.encoding)
     contributions = compute_contributions(bundle.model, bundle.calibrator, matrix)
     points = compute_points(contributions, bundle.cutoffs["reference_odds"])
     probability = 1 / (1 + np.exp(-contributions.log_odds))
-    low, high = bundle.calibrator.interval(contributions.log_odds)
+    low, high = (probability_of(end) for end in bundle.calibrator.interval(contributions.log_odds))
     met = [rules.get(lead, []) for lead in table["lead_id"]]
     tier = assign_tiers(
         probability,
@@ -283,9 +476,10 @@ def _score_chunk(
         hold=params.hold,
     )
     fit, engagement = sum_by_side(points, bundle.features)
-    rest = tell_lifts(points, table, bundle.features, wanted=tier == "nurture")
-    reasons = _with_rules(top_reasons(points, table, bundle.features, rest=rest), met)
-    return pd.DataFrame(
+    rest = tell_lifts(points, table, bundle.features, voice, wanted=tier == "nurture")
+    worth = _value_leads(amounts, table, (probability, low, high), tier, params.value)
+    reasons = _with_rules(top_reasons(points, table, bundle.features, voice, rest=rest), met, voice.words)
+    scored = pd.DataFrame(
         {
             "lead_id": table["lead_id"].array,
             "as_of": table["as_of"].array,
@@ -295,29 +489,60 @@ def _score_chunk(
             "base_points": points.base,
             "fit_points": fit,
             "engagement_points": engagement,
-            "expected_value": expected_value(probability, tier, params.value),
+            "expected_value": worth.pop("expected_value"),
             "reasons": pd.array(reasons, dtype=pd.ArrowDtype(REASONS_TYPE)),
             "model_version": bundle.model_version,
             "scored_at": pd.Timestamp.now(tz="UTC").as_unit("us"),
-            "probability_low": probability_of(low),
-            "probability_high": probability_of(high),
+            "probability_low": low,
+            "probability_high": high,
+        }
+    )
+    grades = assign_grades(fit, engagement, bundle.documents.get("grades"))
+    return pd.concat([scored, grades, worth], axis=1)
+
+
+def _value_leads(
+    model: AmountModel,
+    table: pd.DataFrame,
+    probability: tuple[Vector, Vector, Vector],
+    tier: npt.NDArray[np.str_],
+    value: ValueParams,
+) -> pd.DataFrame:
+    """Return the columns of the scores that tell of money; `probability` is the middle, low and high."""
+    told = expected_amounts(model, table)
+    amount, amount_low, amount_high = (told[c].to_numpy() for c in ("amount", "amount_low", "amount_high"))
+    low, high = value_interval(probability, (amount, amount_low, amount_high), tier, value)
+    return pd.DataFrame(
+        {
+            "expected_value": expected_value(probability[0], amount, tier, value),
+            "expected_amount": amount,
+            "expected_value_low": low,
+            "expected_value_high": high,
+            "amount_wins": told["amount_wins"].to_numpy(dtype=np.int64),
         }
     )
 
 
-def _with_rules(reasons: pa.ListArray, met: list[list[Any]]) -> pa.ListArray:
+def voice_of(bundle: Bundle, params: Params) -> Voice:
+    """Return what a bundle's reasons are told with: its own words and evidence.
+
+    A bundle without words has those of its params' language; one without evidence tells none.
+    """
+    words, evidence = bundle.documents.get("words"), bundle.documents.get("evidence")
+    return Voice(
+        load_words(params.reasons.language) if words is None else words_from_json(words),
+        None if evidence is None else evidence_from_json(evidence),
+        bundle.plan.timezone,
+    )
+
+
+def _with_rules(reasons: pa.ListArray, met: list[list[Any]], words: Words) -> pa.ListArray:
     """Put the rules that disqualified a lead before its other reasons, at no points."""
     if not any(met):
         return reasons
-    lists = [[*map(_tell_rule, hits), *own] for hits, own in zip(met, reasons.to_pylist(), strict=True)]
+    told = [[tell_rule(hit, words) for hit in hits] for hits in met]
+    lists = [[*rules, *own] for rules, own in zip(told, reasons.to_pylist(), strict=True)]
     return pa.array(lists, type=REASONS_TYPE)
-
-
-def _tell_rule(hit: Any) -> dict[str, Any]:
-    value = None if pd.isna(hit.value) else hit.value
-    held = "is not given" if value is None else f"is {value}"
-    text = f"Disqualified ({hit.reason}): {hit.column} {held}"
-    return {"feature": hit.column, "qualifier": "rule", "value": value, "points": 0.0, "text": text}
 
 
 def trained_with(bundle: Bundle) -> Params:

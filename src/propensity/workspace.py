@@ -48,6 +48,11 @@ class Workspace:
         """The scores of the open leads."""
         return self.folder / "scores" / "scores.parquet"
 
+    @property
+    def feedback(self) -> Path:
+        """The verdicts of sales, each with what was shown."""
+        return self.folder / "data" / "feedback" / "feedback.parquet"
+
 
 def open_workspace(params_path: Path) -> Workspace:
     """Read the params file of a workspace."""

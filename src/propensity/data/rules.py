@@ -15,6 +15,7 @@ from propensity.data.tables import GIVEN, NOW, Field, TableSpec
 
 BAD = "__bad"  # true where any rule is broken
 LARGEST_AMOUNT = 1e12
+LONGEST_WRITTEN = 4000  # characters of what a person writes beside a verdict
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
 _LEAD, _CREATED, _REPEATED = "__known_lead", "__lead_created_at", "__repeated"
@@ -39,6 +40,8 @@ def row_rules(spec: TableSpec) -> list[Rule]:
         rules += _closing_rules()
     if {"opened_at", "closed_at"} <= {field.name for field in mapped}:
         rules.append(Rule("closed_before_opened", "closed_at", lambda t: t["closed_at"] < t["opened_at"]))
+    if spec.name == "feedback":
+        rules += [_too_long(field) for field in mapped if field.kind == "text"]
     if spec.name == "spend":
         rules.append(Rule("range", "period_end", lambda t: t["period_end"] < t["period_start"]))
     return rules
@@ -120,6 +123,10 @@ def _missing_key(field: Field) -> Rule:
 
 def _type(field: Field) -> Rule:
     return Rule("type", field.name, lambda t: t[GIVEN + field.name] & t[field.name].isnull())
+
+
+def _too_long(field: Field) -> Rule:
+    return Rule("too_long", field.name, lambda t: t[field.name].length() > LONGEST_WRITTEN)
 
 
 def _closing_rules() -> list[Rule]:

@@ -150,7 +150,8 @@ def _dated_specs(data: DataParams) -> dict[str, TableSpec]:
     if feedback := data.feedback:
         fields = [
             Field("lead_id", feedback.lead_id, "text", required=True),
-            Field("as_of", feedback.as_of, "past", required=True),
+            # The moment that was looked at; a table without dates has none.
+            Field("as_of", feedback.as_of, "past", required=data.leads.created_at is not None),
             Field("verdict", feedback.verdict, "verdict", required=True),
             Field("reason", feedback.reason, "text"),
             Field("given_by", feedback.given_by, "text"),

@@ -1,6 +1,7 @@
 """What a lead is worth, and what acting on it gains.
 
-A won lead brings the margin ``m = won * margin``. Of the leads that are won when sales works them, a
+A won lead brings the margin ``m = won * margin``; a score takes the lead's own expected amount (`amounts`)
+for ``won``, the cut-offs one amount for all leads. Of the leads that are won when sales works them, a
 share ``u`` (`untouched`) would buy if nobody touched them, and a share ``v`` (`nurtured`), at least
 ``u``, if marketing alone kept in touch. A lead that sales would win with probability ``p`` therefore
 brings, on average,
@@ -30,15 +31,62 @@ from propensity.params import ValueParams
 
 Vector = npt.NDArray[np.float64]
 
+TINY = float(np.finfo(np.float64).tiny)
 
-def expected_value(probability: Vector, tier: npt.NDArray[np.str_], value: ValueParams) -> Vector:
+
+def expected_value(
+    probability: Vector, amount: Vector, tier: npt.NDArray[np.str_], value: ValueParams
+) -> Vector:
     """Return the expected margin of each lead less what its tier costs, in the currency of `value`.
 
-    A won lead brings ``won * margin``. An SQL costs a sales touch, an MQL or a nurtured lead the
-    nurture; a disqualified lead is not pursued and is worth nothing.
+    A disqualified lead is not pursued and is worth nothing.
+
+    Parameters
+    ----------
+    probability : array of shape (n_leads,)
+        0 to 1.
+    amount : array of shape (n_leads,)
+        Expected amount of the lead if it is won.
+    tier : array of shape (n_leads,)
+    value : ValueParams
     """
-    cost = np.select([tier == "sql", tier == "disqualified"], [value.sales_touch, 0.0], value.nurture)
-    return np.where(tier == "disqualified", 0.0, probability * value.won * value.margin - cost)
+    worth = probability * amount * value.margin - touch_costs(tier, value)
+    return np.asarray(np.where(tier == "disqualified", 0.0, worth))
+
+
+def value_interval(
+    probability: tuple[Vector, Vector, Vector],
+    amount: tuple[Vector, Vector, Vector],
+    tier: npt.NDArray[np.str_],
+    value: ValueParams,
+) -> tuple[Vector, Vector]:
+    """Return the ends of the 95% interval of `expected_value`.
+
+    Probability and amount multiply, so their logarithms add; the one is fitted to who is won and the other
+    to what winners bring, and their errors are taken to be independent. The ends of the sum lie as far from
+    it as the root of the squared distances of both ends from their middles (MOVER: Zou and Donner 2008,
+    doi:10.1002/sim.3095), which keeps both intervals as lopsided as they are. Margin and costs are taken as
+    given. NaN where the probability has no interval; 0 for a disqualified lead.
+
+    Parameters
+    ----------
+    probability, amount : tuple of three arrays of shape (n_leads,)
+        The middle and the ends of its 95% interval, 0 or more.
+    tier : array of shape (n_leads,)
+    value : ValueParams
+    """
+    logs = [[np.log(np.maximum(x, TINY)) for x in of] for of in (probability, amount)]
+    low, high = (np.hypot(*(of[end] - of[0] for of in logs)) for end in (1, 2))
+    middle = probability[0] * amount[0]
+    ones = np.ones(len(middle))
+    ends = [expected_value(middle * np.exp(d), ones, tier, value) for d in (-low, high)]
+    return ends[0], ends[1]
+
+
+def touch_costs(tier: npt.NDArray[np.str_], value: ValueParams) -> Vector:
+    """Return what a lead of each tier costs: an SQL a sales touch, an MQL or a nurtured lead the nurture."""
+    costs = np.select([tier == "sql", tier == "disqualified"], [value.sales_touch, 0.0], value.nurture)
+    return costs.astype(np.float64)
 
 
 def gain_of_call(p: Vector, value: ValueParams) -> Vector:

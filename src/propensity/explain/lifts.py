@@ -12,7 +12,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from propensity.explain.points import Points
-from propensity.explain.reasons import ALL_OTHER, by_family, phrase_cells
+from propensity.explain.reasons import Voice, group_families, phrase_cells
+from propensity.explain.words import say, write_decimal
 from propensity.features.catalogue import Feature
 
 BY_THE_LEAD = frozenset({"web", "email", "social"})
@@ -26,6 +27,7 @@ def tell_lifts(
     points: Points,
     table: pd.DataFrame,
     features: list[Feature],
+    voice: Voice,
     *,
     wanted: npt.NDArray[np.bool_],
     most: int = 3,
@@ -37,28 +39,34 @@ def tell_lifts(
     points : Points
         Of the rows, columns as `features`.
     table : DataFrame
-        The rows' feature values, in the same order.
+        The rows' feature values and ``as_of``, in the same order.
     features : list of Feature
+    voice : Voice
     wanted : array of bool, shape (n_rows,)
     most : int
         What is named at most, the weightiest first.
     """
-    told = np.full(len(table), ALL_OTHER, dtype=object)
+    other = say(voice.words, "other")
+    told = np.full(len(table), other, dtype=object)
     rows = np.flatnonzero(wanted)
-    families, spokesman, sums = by_family(points, features)
-    if len(rows) == 0 or not families:
+    families = group_families(points, features)
+    if len(rows) == 0 or families.sums.shape[1] == 0:
         return told
-    spokesman, sums = spokesman[rows], sums[rows]
+    spokesman, sums = families.spokesman[rows], families.sums[rows]
     open_to_it = _not_done(table.iloc[rows], features)[np.arange(len(rows))[:, None], spokesman]
     lost = np.where(open_to_it & (sums <= -LEAST), sums, 0.0)
     order = np.argsort(lost, axis=1, kind="stable")[:, :most]
     place = np.arange(len(rows))[:, None]
-    _, texts = phrase_cells(spokesman[place, order], table.iloc[rows], features)
+    texts = phrase_cells(spokesman[place, order], table.iloc[rows], features, voice)
     for row, named, taken in zip(rows, texts, lost[place, order], strict=True):
-        parts = [f"{text[:1].lower()}{text[1:]} ({p:.1f})" for text, p in zip(named, taken, strict=True) if p]
+        parts = [_tell_lift(text, p, voice) for text, p in zip(named, taken, strict=True) if p]
         if parts:
-            told[row] = f"{ALL_OTHER}. Would lift it: {', '.join(parts)}"
+            told[row] = say(voice.words, "lifts", other=other, list=", ".join(parts))
     return told
+
+
+def _tell_lift(text: str, points: float, voice: Voice) -> str:
+    return say(voice.words, "lift", what=text, points=write_decimal(voice.words, points, signed=True))
 
 
 def _not_done(table: pd.DataFrame, features: list[Feature]) -> npt.NDArray[np.bool_]:

@@ -1,12 +1,15 @@
 """Reasons: the points that moved a score most, as sentences.
 
-The windows of one behaviour speak as one reason, in the words of the window that weighs most. The
-last reason, ``other``, holds what the named ones leave, so that base and reasons sum to the score.
+All that tells of one behaviour speaks as one reason: how much in the window that weighs most, and when it
+last was. What a qualifier's event types and its activity as a whole say alike is told once, by the weightier
+of the two. The last reason, ``other``, holds what the named ones leave, so that base and reasons sum to the
+score.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,16 +17,20 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from propensity.explain.evidence import Evidence, tell_evidence
+from propensity.explain.phrases import (
+    ActivityKind,
+    activity_kind,
+    local_clock,
+    phrase_column,
+    value_text,
+)
 from propensity.explain.points import Points
-from propensity.features.catalogue import Feature, window_words
+from propensity.explain.words import Words, capital, mask_addresses, say, write_decimal, write_points
+from propensity.features.catalogue import Feature
 
 OTHER = "other"
-ALL_OTHER = "All other evidence together"
-WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-MONTHS = (
-    "January", "February", "March", "April", "May", "June",
-    "July", "August", "September", "October", "November", "December",
-)  # fmt: skip
+RECENCY = "days_since"
 REASONS_TYPE = pa.list_(
     pa.struct(
         [
@@ -36,14 +43,58 @@ REASONS_TYPE = pa.list_(
     )
 )
 
+Places = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.object_]
+
+
+@dataclass(frozen=True)
+class Voice:
+    """What reasons are told with.
+
+    Attributes
+    ----------
+    words : Words
+    evidence : Evidence or None
+        How earlier leads ended; None to leave it out.
+    zone : str
+        The zone whose calendar says what was yesterday.
+    """
+
+    words: Words
+    evidence: Evidence | None = None
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True)
+class Families:
+    """What speaks as one reason, per row.
+
+    Attributes
+    ----------
+    names : list of str
+        As `Feature.family`.
+    spokesman : array of int, shape (n_rows, n_families)
+        The weightiest member, as its place among the features.
+    told : array of int, shape (n_rows, n_families)
+        The member whose value is told: the spokesman, or instead of a recency the weightiest amount.
+    sums : array of shape (n_rows, n_families)
+        Points; a row's sum over the families is that over the features.
+    """
+
+    names: list[str]
+    spokesman: Places
+    told: Places
+    sums: npt.NDArray[np.float64]
+
 
 def top_reasons(
     points: Points,
     table: pd.DataFrame,
     features: list[Feature],
+    voice: Voice,
     *,
     most: int = 5,
-    rest: npt.NDArray[np.object_] | None = None,
+    rest: Texts | None = None,
 ) -> pa.ListArray:
     """Choose and phrase each row's reasons.
 
@@ -52,10 +103,11 @@ def top_reasons(
     points : Points
         Of the rows, columns as `features`.
     table : DataFrame
-        The rows' feature values, in the same order.
+        The rows' feature values and ``as_of``, in the same order.
     features : list of Feature
+    voice : Voice
     most : int
-        Named reasons a row.
+        Named reasons a row; those without any points are not named.
     rest : array of str, shape (n_rows,), optional
         The text of each row's ``other``.
 
@@ -65,88 +117,124 @@ def top_reasons(
         Each a list of ``{feature, qualifier, value, points, text}``, the weightiest first, at most
         `most` and one ``other``; a row's points and the base sum to its score.
     """
-    families, spokesman, sums = by_family(points, features)
-    most = min(most, len(families))
+    families = group_families(points, features)
+    sums = families.sums
     order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :most]
     rows = np.arange(len(sums))[:, None]
-    chosen, amounts = spokesman[rows, order], sums[rows, order]
-    value, text = phrase_cells(chosen, table, features)
-    other_text = np.full(len(sums), ALL_OTHER, dtype=object) if rest is None else rest
+    chosen, amounts = families.spokesman[rows, order], sums[rows, order]
+    what = phrase_cells(families.told[rows, order], table, features, voice)
+    values, evidence = _describe_cells(chosen, table, features, voice)
     left = sums.sum(axis=1) - amounts.sum(axis=1)
     names = np.array([f.name for f in features], dtype=object)
     qualifiers = np.array([f.qualifier for f in features], dtype=object)
     other = np.full((len(sums), 1), OTHER, dtype=object)
+    other_text = np.full(len(sums), say(voice.words, "other"), dtype=object) if rest is None else rest
+    kept = np.hstack([amounts != 0, np.ones((len(sums), 1), dtype=bool)])
     columns = [
         np.hstack([names[chosen], other]),
         np.hstack([qualifiers[chosen], other]),
-        np.hstack([value, np.full_like(other, None)]),
+        np.hstack([values, np.full_like(other, None)]),
         np.hstack([amounts, left[:, None]]),
-        np.hstack([text, other_text[:, None]]),
+        np.hstack([_join_sentences(what, amounts, evidence, voice.words), other_text[:, None]]),
     ]
     arrays = [
-        pa.array(column.ravel(), type=field.type, from_pandas=field.type != pa.float64())
+        pa.array(column[kept], type=field.type, from_pandas=field.type != pa.float64())
         for column, field in zip(columns, REASONS_TYPE.value_type, strict=True)
     ]
     flat = pa.StructArray.from_arrays(arrays, fields=list(REASONS_TYPE.value_type))
-    offsets = pa.array(np.arange(len(sums) + 1, dtype=np.int32) * (most + 1))
-    return pa.ListArray.from_arrays(offsets, flat)
+    offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), flat)
 
 
-def tell(scored: Mapping[str, Any]) -> str:
-    """Return one row of the scores as lines of text: the score, then each reason with its points."""
+def tell(scored: Mapping[str, Any], words: Words) -> str:
+    """Return one row of the scores as lines of text: score and grade, then each reason with its points."""
+    sides = {
+        side: write_decimal(words, scored[f"{side}_points"], signed=True) for side in ("fit", "engagement")
+    }
+    given = ("grade", "fit_grade", "engagement_grade")
+    grades = {name: str(scored[name]) for name in given if not pd.isna(scored.get(name))}
     lines = [
-        f"{scored['lead_id']}: score {scored['score']:.1f}, tier {scored['tier']}, "
-        f"probability {scored['probability']:.1%} (model {scored['model_version']})",
-        f"{scored['base_points']:+7.1f}  Base",
+        say(
+            words,
+            "head",
+            lead=str(scored["lead_id"]),
+            score=write_decimal(words, scored["score"]),
+            tier=str(words.texts["tiers"].get(scored["tier"], scored["tier"])),
+            probability=say(words, "percent", number=write_decimal(words, 100 * scored["probability"])),
+            model=str(scored["model_version"]),
+        ),
+        say(words, "graded" if grades else "ungraded", **sides, **grades),
+        _line(write_decimal(words, scored["base_points"], signed=True), say(words, "base")),
     ]
-    lines += [f"{reason['points']:+7.1f}  {reason['text']}" for reason in scored["reasons"]]
-    return "\n".join([*lines, f"{scored['score']:7.1f}  Score"])
+    lines += [_line(write_decimal(words, r["points"], signed=True), r["text"]) for r in scored["reasons"]]
+    return "\n".join([*lines, _line(write_decimal(words, scored["score"]), say(words, "score"))])
 
 
-def phrase(feature: Feature, value: Any) -> str:
-    """Say in one sentence what a feature's value is.
+def _line(points: str, text: str) -> str:
+    return f"{points:>7}  {text}"
+
+
+def tell_rule(hit: Any, words: Words) -> dict[str, Any]:
+    """Return a rule that disqualified a lead as a reason of no points.
 
     Parameters
     ----------
-    feature : Feature
-    value : number, str or None
-        None, NaN or NA where it is unknown.
+    hit : named tuple
+        ``reason, column, value``, as `propensity.decisions.rules.rule_hits`.
+    words : Words
     """
-    if value is None or pd.isna(value):
-        return _ABSENT[feature.statistic](feature)
-    return _PRESENT[feature.statistic](feature, value)
+    value = None if pd.isna(hit.value) else mask_addresses(str(hit.value))
+    given = {"reason": str(hit.reason), "column": str(hit.column)}
+    text = say(words, "rule_missing", **given) if value is None else say(words, "rule", value=value, **given)
+    return {"feature": hit.column, "qualifier": "rule", "value": value, "points": 0.0, "text": text}
 
 
-def value_text(feature: Feature, value: Any) -> str | None:
-    """Return a value as short text, None where it is unknown."""
-    if value is None or pd.isna(value):
-        return None
-    return _number(float(value)) if feature.kind == "number" else str(value)
+def group_families(points: Points, features: list[Feature]) -> Families:
+    """Group the features of each family, and what tells of the same behaviour in another way.
 
-
-def by_family(
-    points: Points, features: list[Feature]
-) -> tuple[list[str], npt.NDArray[np.int64], npt.NDArray[np.float64]]:
-    """Return the families, each row's weightiest member of each, and each family's points.
-
-    The last two are of shape (n_rows, n_families); a member is its place in `features`.
+    A qualifier's activity as a whole is mostly its event types over again. Where its points and those of
+    the weightiest event type have the same sign, the weightier of the two takes both.
     """
     members: dict[str, list[int]] = {}
     for j, feature in enumerate(features):
         members.setdefault(feature.family, []).append(j)
-    spokesman = np.empty((len(points.values), len(members)), dtype=np.int64)
-    sums = np.empty(spokesman.shape)
+    shape = (len(points.values), len(members))
+    spokesman, told, sums = np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape)
     for k, columns in enumerate(members.values()):
         own = points.values[:, columns]
-        spokesman[:, k] = np.array(columns)[np.abs(own).argmax(axis=1)]
+        spokesman[:, k] = _weightiest(own, columns)
         sums[:, k] = own.sum(axis=1)
-    return list(members), spokesman, sums
+        amounts = [j for j in columns if features[j].statistic != RECENCY]
+        told[:, k] = _weightiest(points.values[:, amounts], amounts) if amounts else spokesman[:, k]
+    _tell_once(sums, [{activity_kind(features[j]) for j in columns} for columns in members.values()])
+    return Families(list(members), spokesman, told, sums)
 
 
-def phrase_cells(
-    chosen: npt.NDArray[np.int64], table: pd.DataFrame, features: list[Feature]
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_]]:
-    """Return value and text of the chosen cells, one feature after another, each different value once.
+def _weightiest(values: npt.NDArray[np.float64], columns: list[int]) -> Places:
+    return np.asarray(np.array(columns)[np.abs(values).argmax(axis=1)])
+
+
+def _tell_once(sums: npt.NDArray[np.float64], kinds: list[set[ActivityKind | None]]) -> None:
+    """Add, in place, a qualifier's activity to the weightiest event type of the same sign, or the reverse."""
+    rows = np.arange(len(sums))
+    for k, kind in enumerate(kinds):
+        whole = next((a for a in kind if a is not None and a.whole), None)
+        if whole is None:
+            continue
+        same = ActivityKind(whole.qualifier, whole=False)
+        types = np.array([i for i, other in enumerate(kinds) if same in other], dtype=np.int64)
+        if len(types) == 0:
+            continue
+        strongest = types[np.abs(sums[:, types]).argmax(axis=1)]
+        activity, event_type = sums[:, k].copy(), sums[rows, strongest]
+        alike = activity * event_type > 0
+        by_type = alike & (np.abs(event_type) >= np.abs(activity))
+        sums[rows, strongest] = np.where(by_type, event_type + activity, np.where(alike, 0.0, event_type))
+        sums[:, k] = np.where(by_type, 0.0, np.where(alike, event_type + activity, activity))
+
+
+def phrase_cells(chosen: Places, table: pd.DataFrame, features: list[Feature], voice: Voice) -> Texts:
+    """Return what the chosen cells say, without points, one feature after another.
 
     Parameters
     ----------
@@ -154,87 +242,45 @@ def phrase_cells(
         The place of each cell's feature in `features`.
     table : DataFrame
     features : list of Feature
+    voice : Voice
     """
-    value = np.empty(chosen.shape, dtype=object)
     text = np.empty(chosen.shape, dtype=object)
+    clock = local_clock(table, voice.zone)
+    recency = {f.family: f for f in features if f.statistic == RECENCY}
     for j in np.unique(chosen):
         row, place = np.nonzero(chosen == j)
-        feature = features[j]
-        codes, distinct = pd.factorize(table[feature.name].iloc[row], use_na_sentinel=False)
-        values = np.array([value_text(feature, v) for v in distinct], dtype=object)
-        texts = np.array([phrase(feature, v) for v in distinct], dtype=object)
-        value[row, place], text[row, place] = values[codes], texts[codes]
-    return value, text
+        last = recency.get(features[j].family)
+        text[row, place] = phrase_column(
+            features[j],
+            table[features[j].name].iloc[row],
+            voice.words,
+            clock=clock[row],
+            last=None if last is None else table[last.name].iloc[row],
+        )
+    return text
 
 
-def _number(x: float) -> str:
-    if x == int(x):
-        return f"{int(x):,}"
-    return f"{x:,.1f}" if abs(x) >= 10 else f"{x:.2g}"
+def _describe_cells(
+    chosen: Places, table: pd.DataFrame, features: list[Feature], voice: Voice
+) -> tuple[Texts, Texts]:
+    """Return each cell's value as short text, and the evidence about such values."""
+    value, evidence = np.empty(chosen.shape, dtype=object), np.empty(chosen.shape, dtype=object)
+    for j in np.unique(chosen):
+        row, place = np.nonzero(chosen == j)
+        column = table[features[j].name].iloc[row]
+        codes, distinct = pd.factorize(column, use_na_sentinel=False)
+        value[row, place] = np.array([value_text(features[j], v, voice.words) for v in distinct], object)[
+            codes
+        ]
+        evidence[row, place] = tell_evidence(voice.evidence, features[j], column, voice.words)
+    return value, evidence
 
 
-def _times(n: float) -> str:
-    return "once" if n == 1 else f"{_number(n)} times"
-
-
-def _ago(x: float) -> str:
-    if x < 1 / 24:
-        return "within the last hour"
-    if x < 1:
-        return _plural(round(x * 24), "hour") + " ago"
-    return _plural(round(x), "day") + " ago"
-
-
-def _plural(n: int, noun: str) -> str:
-    return f"{n:,} {noun}" if n == 1 else f"{n:,} {noun}s"
-
-
-def _within(feature: Feature) -> str:
-    return f"in the last {window_words(feature.window_days or 0)}"
-
-
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _count(feature: Feature, n: Any) -> str:
-    if n == 0:
-        return f"No {feature.subject} {_within(feature)}"
-    return f"{_capital(feature.subject)} {_times(n)} {_within(feature)}"
-
-
-def _timing(feature: Feature, x: Any) -> str:
-    if feature.name == "age_days":
-        return f"Created {_ago(float(x))}"
-    if feature.name == "created_hour":
-        return f"Created between {int(x)}:00 and {int(x) + 1}:00"
-    if feature.name == "created_weekday":
-        return f"Created on a {WEEKDAYS[int(x)]}"
-    return f"The month is {MONTHS[int(x) - 1]}"
-
-
-_PRESENT: dict[str, Callable[[Feature, Any], str]] = {
-    "attribute": lambda f, x: f"{_capital(f.label)}: {value_text(f, x)}",
-    "count": _count,
-    "asset_count": _count,
-    "days_since": lambda f, x: f"Last {f.subject}{_activity(f)} {_ago(float(x))}",
-    "assets": lambda f, x: f"{_plural(int(x), f'different {f.subject} asset')} {_within(f)}",
-    "active_days": lambda f, x: f"Active by {f.subject} on {_plural(int(x), 'day')} {_within(f)}",
-    "value": lambda f, x: f"{_capital(f.subject)}: {_number(float(x))} in total {_within(f)}",
-    "last_asset": lambda f, x: f"Last {f.subject} asset: {x}",
-    "account": lambda f, x: f"{_capital(f.label)}: {_number(float(x))}",
-    "timing": _timing,
-}
-_ABSENT: dict[str, Callable[[Feature], str]] = dict.fromkeys(
-    _PRESENT, lambda f: f"{_capital(f.label)}: not known"
-) | {
-    "attribute": lambda f: f"{_capital(f.label)}: not given",
-    "days_since": lambda f: f"No {f.subject}{_activity(f)} so far",
-    "last_asset": lambda f: f"No {f.subject} asset so far",
-    "account": lambda _: "No account known",
-}
-
-
-def _activity(feature: Feature) -> str:
-    """A qualifier's recency is about any activity of it; an event type's is about itself."""
-    return " activity" if feature.subject == feature.qualifier else ""
+def _join_sentences(what: Texts, amounts: npt.NDArray[np.float64], evidence: Texts, words: Words) -> Texts:
+    tenths = np.where(np.abs(amounts) >= 0.95, 10 * np.round(amounts), np.round(10 * amounts))
+    distinct, codes = np.unique(tenths, return_inverse=True)
+    written = [write_points(words, x / 10) for x in distinct]
+    cells = zip(what.ravel(), codes.ravel(), evidence.ravel(), strict=True)
+    fill = str(words.texts["sentence"]).format
+    texts = [f"{fill(what=capital(w), points=written[c])} {e}".rstrip() for w, c, e in cells]
+    return np.array(texts, dtype=object).reshape(what.shape)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import ibis.expr.types as ir
 
 from propensity.features.account import account_features
@@ -49,6 +51,23 @@ def build_features(
     if plan.has_account and events is not None and outcomes is not None:
         parts.append(account_features(spine, leads, events, outcomes, plan))
     return _finish(_join(spine.select("snapshot", "lead_id", "as_of"), parts), plan)
+
+
+def build_behaviour(spine: ir.Table, visible: ir.Table, plan: Plan) -> ir.Table:
+    """Compute, as `build_features` does, the features of what leads did, from events already paired.
+
+    Parameters
+    ----------
+    spine : ibis table
+        One row per snapshot: ``snapshot``, ``lead_id``, ``as_of``.
+    visible : ibis table
+        As `propensity.features.visible.visible_events` returns.
+    plan : Plan
+    """
+    only = replace(plan, attributes={}, qualifier_of={}, dated=False, has_channel=False, has_account=False)
+    return _finish(
+        _join(spine.select("snapshot", "lead_id", "as_of"), behaviour_features(visible, plan)), only
+    )
 
 
 def _join(spine: ir.Table, parts: list[ir.Table]) -> ir.Table:

@@ -32,7 +32,8 @@ class Feature:
     qualifier : str
         The family of evidence it belongs to; ``timing`` for the lead's age and the calendar.
     family : str
-        What the windows of one behaviour have in common, such as ``web_visit``.
+        What the features of one behaviour have in common, such as ``web_visit``; ``web_activity`` for all of
+        a qualifier's.
     statistic : str
         ``attribute``, ``count``, ``days_since``, ``assets``, ``active_days``, ``value``,
         ``last_asset``, ``asset_count``, ``account`` or ``timing``.
@@ -294,7 +295,7 @@ def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
                 f"{q}_active_days_{window_name(w)}",
                 "number",
                 q,
-                f"{q}_active_days",
+                f"{q}_activity",
                 "active_days",
                 "days",
                 f"{q}: days with activity {within}",
@@ -308,7 +309,7 @@ def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
                     f"{q}_assets_{window_name(w)}",
                     "number",
                     q,
-                    f"{q}_assets",
+                    f"{q}_activity",
                     "assets",
                     "assets",
                     f"{q}: different assets {within}",
@@ -318,7 +319,14 @@ def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
             )
     features.append(
         Feature(
-            f"{q}_days_since", "number", q, q, "days_since", "days", f"{q}: days since the last activity", q
+            f"{q}_days_since",
+            "number",
+            q,
+            f"{q}_activity",
+            "days_since",
+            "days",
+            f"{q}: days since the last activity",
+            q,
         )
     )
     if plan.has_asset:

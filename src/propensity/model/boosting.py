@@ -24,7 +24,9 @@ from propensity.model.statistics import (
 )
 
 MOST_ROUNDS = 2000
-PATIENCE = 150
+# Learning rates for few rows and for many, where half as many trees, each twice as bold, do as well.
+RATE, RATE_OF_MANY = 0.03, 0.06
+PATIENCE = 4.5  # rounds without a gain, times the learning rate
 LEAVES, FEWER_LEAVES = 8, 4
 # From so many rows on neither the size of a small tree nor the seed matters beyond noise, while each fit
 # takes its time.
@@ -47,16 +49,19 @@ class Shape:
         those whose levels are too many to have a split each.
     found : dict
         LightGBM's settings that a search found.
+    rate : float
+        The learning rate.
     """
 
     leaves: int = LEAVES
     statistics: bool = False
     found: Mapping[str, float] = field(default_factory=dict)
+    rate: float = RATE
 
     @property
     def settings(self) -> dict[str, Any]:
         """LightGBM's settings of this shape."""
-        return {"num_leaves": self.leaves, **self.found}
+        return {"num_leaves": self.leaves, "learning_rate": self.rate, **self.found}
 
 
 @dataclass(frozen=True)
@@ -93,11 +98,12 @@ class Forge:
 
 def likely_shapes(n_rows: int, encoding: Encoding) -> list[Shape]:
     """Return the shapes worth trying on so many rows, the plainest first."""
-    shapes = [Shape()]
+    rate = RATE if n_rows < MANY_ROWS else RATE_OF_MANY
+    shapes = [Shape(rate=rate)]
     if n_rows < MANY_ROWS:
         shapes.append(Shape(FEWER_LEAVES))
     if set(useful_places(encoding)) - set(crowded_places(encoding)):
-        shapes.append(Shape(statistics=True))
+        shapes.append(Shape(statistics=True, rate=rate))
     return shapes
 
 
@@ -143,7 +149,7 @@ def fit_rounds(
     encoding: Encoding,
     settings: dict[str, Any],
 ) -> lgb.Booster:
-    """Fit on the training part until log-loss on the stop part has not fallen for `PATIENCE` rounds.
+    """Fit on the training part until log-loss on the stop part has not fallen for a while (`PATIENCE`).
 
     Parameters
     ----------
@@ -158,7 +164,7 @@ def fit_rounds(
         data,
         num_boost_round=MOST_ROUNDS,
         valid_sets=[_dataset(stop, encoding, reference=data)],
-        callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+        callbacks=[lgb.early_stopping(round(PATIENCE / settings["learning_rate"]), verbose=False)],
     )
 
 
@@ -187,7 +193,7 @@ def boosting_settings(
     settings: dict[str, Any] = {
         "objective": "binary",
         "metric": "binary_logloss",
-        "learning_rate": 0.03,
+        "learning_rate": RATE,
         "num_leaves": LEAVES,
         "min_data_in_leaf": int(np.clip(n_rows // 100, 10, 100)),
         "lambda_l2": 10.0,
@@ -198,7 +204,9 @@ def boosting_settings(
         "seed": seed,
         "num_threads": threads_for(n_rows, threads),
         "deterministic": True,
-        "force_row_wise": True,
+        # The histograms of one column after the other: the same sums as by rows, in less time, and on two
+        # threads of a busy machine in a quarter of it.
+        "force_col_wise": True,
         "verbosity": -1,
     }
     if monotone:

@@ -37,6 +37,7 @@ from propensity.model.estimators import (
     make_boosted,
     model_file,
 )
+from propensity.model.segments import Segmented, pooled_of, segments_from_json, segments_to_json
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -195,7 +196,7 @@ def write_model(model: Estimator, folder: Path) -> None:
     """Write a model as ``model.txt``, ``logistic.json`` or both.
 
     Boosters beside the first are ``model_1.txt`` and so on; ``statistics.json`` holds the statistics
-    that they read.
+    that they read, ``segments.json`` what levels of segments add.
     """
     for name, content in _model_files(model).items():
         write_text(content, folder / name)
@@ -204,7 +205,13 @@ def write_model(model: Estimator, folder: Path) -> None:
 def read_model(
     folder: Path, encoding: Encoding, *, blend_weight: float | None, threads: int = 0
 ) -> Estimator:
-    """Read what `write_model` wrote; both files together are a blend."""
+    """Read what `write_model` wrote; both files together are a blend, ``segments.json`` goes on top."""
+    pooled = _read_pooled(folder, encoding, blend_weight, threads)
+    path = folder / "segments.json"
+    return segments_from_json(read_json(path), pooled, encoding) if path.exists() else pooled
+
+
+def _read_pooled(folder: Path, encoding: Encoding, blend_weight: float | None, threads: int) -> Estimator:
     logistic = boosted = None
     if (folder / "logistic.json").exists():
         n_codes = {j: encoding.n_codes(encoding.names[j]) for j in encoding.categories}
@@ -231,6 +238,8 @@ def read_model(
 
 
 def _model_files(model: Estimator) -> dict[str, str]:
+    if isinstance(model, Segmented):
+        return {**_model_files(model.pooled), "segments.json": to_json(segments_to_json(model))}
     if isinstance(model, Logistic):
         return {"logistic.json": to_json(logistic_to_json(model))}
     if isinstance(model, Boosted):
@@ -261,9 +270,10 @@ def _read_statistics(folder: Path, encoding: Encoding) -> dict[int, Vector]:
 
 def _manifest(bundle: Bundle, folder: Path) -> dict[str, Any]:
     files = {path.name: sha256(path) for path in sorted(folder.iterdir()) if path.name != MANIFEST}
+    pooled = pooled_of(bundle.model)
     content: dict[str, Any] = {
         "format": FORMAT,
-        "blend_weight": bundle.model.weight if isinstance(bundle.model, Blend) else None,
+        "blend_weight": pooled.weight if isinstance(pooled, Blend) else None,
         "files": files,
         "versions": {"python": platform.python_version(), **{name: version(name) for name in PACKAGES}},
         "data": bundle.data,

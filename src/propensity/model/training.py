@@ -24,6 +24,8 @@ from propensity.model.boosting import (
 from propensity.model.encoding import Encoding, encode, fit_encoding
 from propensity.model.estimators import Blend, Boosted, Estimator, Logistic, Matrix, Vector
 from propensity.model.logistic import PENALTIES, fit_logistic
+from propensity.model.offsets import Trial, try_offsets
+from propensity.model.segments import add_offsets, segment_places, tell_segments
 from propensity.model.statistics import crowded_places
 from propensity.params import ModelParams
 
@@ -60,6 +62,8 @@ class Training:
         statistics and seeds, and the blend's weight.
     wins : int
         Won leads in train and stop.
+    trials : list of Trial
+        What was tried at the columns of ``model.segments``.
     """
 
     encoding: Encoding
@@ -70,6 +74,7 @@ class Training:
     stop_leads: npt.NDArray[np.int64]
     settings: dict[str, float]
     wins: int
+    trials: list[Trial]
 
 
 def train_model(
@@ -93,12 +98,14 @@ def train_model(
     InputError
         No feature varies.
     ParamsError
-        `monotone` names a feature that is not used or is a category.
+        `monotone` names a feature that is not used or is a category, ``model.segments`` a column that is no
+        category in use.
     """
     table = table.sort_values(["lead_id", "as_of"], kind="stable", ignore_index=True)
     rows = {part: table[table["split"] == part] for part in ("train", "stop")}
     encoding = fit_encoding(rows["train"], features)
     check_monotone(monotone, encoding)
+    places = segment_places(params.segments, features, encoding)
     data = _make_data(rows["train"], rows["stop"], encoding)
     forge = Forge(encoding, monotone, params.seed, params.threads)
     candidates: dict[str, Estimator] = {}
@@ -118,13 +125,15 @@ def train_model(
     losses = {name: log_loss(margin, *data.stop[1:]) for name, margin in margins.items()}
     chosen = min(losses, key=lambda name: (losses[name], name))
     logger.info("log-loss on the stop part: %s; %s is chosen", losses, chosen)
-    model = _refit(chosen, data, forge, shape, seeds, settings)
+    seen = margins[chosen], data.stop, data.stop_leads
+    trials = try_offsets(*seen, encoding, places, seed=params.seed)
+    model = add_offsets(_refit(chosen, data, forge, shape, seeds, settings), trials, data.stop, data.both[0])
     wins = count_wins(data.both, data.leads)
-    return Training(encoding, model, chosen, margins, data.stop, data.stop_leads, settings, wins)
+    return Training(encoding, model, chosen, margins, data.stop, data.stop_leads, settings, wins, trials)
 
 
 def describe_candidates(training: Training) -> dict[str, Any]:
-    """Return the choice with each candidate's log-loss on the stop part and its 95% interval.
+    """Return the choice with each candidate's log-loss on the stop part, its 95% interval, and the segments.
 
     The interval is normal, over leads: several snapshots of one lead are not several leads.
     """
@@ -140,6 +149,7 @@ def describe_candidates(training: Training) -> dict[str, Any]:
         "chosen": training.chosen,
         "candidates": rows,
         "settings": training.settings,
+        "segments": tell_segments(training.trials, training.model, training.encoding),
         "n_features": len(training.encoding.features),
         "wins": training.wins,
         "few_wins": training.wins < FEW_WINS,
@@ -182,8 +192,14 @@ def _part(rows: pd.DataFrame, encoding: Encoding) -> Part:
 
 
 def _best_logistic(data: _Data, forge: Forge) -> tuple[Logistic, float]:
-    fitted = [(_fit_logistic(data.train, data.train_leads, forge, p), p) for p in PENALTIES]
-    return min(fitted, key=lambda found: log_loss(found[0].margin(data.stop[0]), *data.stop[1:]))
+    """Return the best fit on train and its penalty; the search ends where its loss rose twice in a row."""
+    fitted, losses = [], []
+    for penalty in PENALTIES:
+        fitted.append((_fit_logistic(data.train, data.train_leads, forge, penalty), penalty))
+        losses.append(log_loss(fitted[-1][0].margin(data.stop[0]), *data.stop[1:]))
+        if len(losses) > 2 and losses[-3] < losses[-2] < losses[-1]:
+            break
+    return fitted[int(np.argmin(losses))]
 
 
 def _fit_logistic(part: Part, leads: npt.NDArray[np.int64], forge: Forge, penalty: float) -> Logistic:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from propensity.decisions.levels import fit_levels, to_levels
 from propensity.features.catalogue import Plan, catalogue
 from propensity.money.ledger import met_before
-from propensity.money.levels import fit_levels, to_levels
 from propensity.money.trends import find_trends
 from propensity.money.winners import profile_winners
 

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.decisions.amounts import AmountModel, Z, fit_amounts, mean_amount
+from propensity.decisions.value import touch_costs
 from propensity.errors import InputError
 from propensity.evaluation.intervals import effective_size
-from propensity.money.amounts import AmountModel, Z, fit_amounts, mean_amount, touch_costs
 from propensity.money.ledger import Ledger
 from propensity.params import ValueParams
 

@@ -1,4 +1,4 @@
-"""Which leads are worth looking at together, what is known about them, and how each score adds up."""
+"""The lead cards: all that the page shows of a lead, and how its score adds up."""
 
 from __future__ import annotations
 
@@ -7,81 +7,24 @@ from typing import Any
 import pandas as pd
 
 from propensity.errors import InputError
-from propensity.features.catalogue import Plan
 from propensity.report.counts import TIERS
 from propensity.report.figures import make_figure
-from propensity.report.numbers import Row, count, day, decimal, finite, share, signed, text, title, trim
+from propensity.report.levers import UNNAMED, rests_on
+from propensity.report.numbers import Row, count, day, decimal, finite, share, signed, text, title
 
 
-def choose_cards(scores: pd.DataFrame, cutoffs: dict[str, Any], *, most: int = 30) -> pd.DataFrame:
-    """Choose leads for the review: the top, either side of each cut-off, the disqualified.
+def describe_cards(cards: pd.DataFrame, cutoffs: Row) -> list[dict[str, Any]]:
+    """Return what the page shows of each lead, with the waterfall of its points.
 
-    Parameters
-    ----------
-    scores : DataFrame
-        As in ``scores.parquet``.
-    cutoffs : dict
-        The content of ``cutoffs.json``.
-    most : int
-        Cards at most.
-
-    Returns
-    -------
-    DataFrame
-        Rows of `scores` with ``why_shown``, likeliest first within each group; a lead once.
-    """
-    ordered = scores.sort_values(["probability", "lead_id"], ascending=[False, True])
-    out = ordered["tier"] == "disqualified"
-    pursued = ordered[~out]
-    each = max(most // 6, 1)
-    groups = [("top of the queue", pursued.head(each))]
-    for name in ("sql", "mql"):
-        above = pursued["probability"] >= cutoffs[name]["probability"]
-        groups.append((f"just above the {name.upper()} cut-off", pursued[above].tail(each)))
-        groups.append((f"just under the {name.upper()} cut-off", pursued[~above].head(each)))
-    groups.append(("disqualified", ordered[out].head(each)))
-    cards = pd.concat([rows.assign(why_shown=why) for why, rows in groups])
-    return cards.drop_duplicates("lead_id").head(most).reset_index(drop=True)
-
-
-def add_facts(cards: pd.DataFrame, leads: pd.DataFrame, plan: Plan) -> pd.DataFrame:
-    """Add ``facts``, what is known of each lead: account, channel, creation and the model's attributes.
+    The expected value is left out where it is nought for every lead: nothing was said of money then.
+    Identifiers stay as they are, for verdicts come back by them.
 
     Parameters
     ----------
     cards : DataFrame
-    leads : DataFrame
-        Canonical leads; only columns the model reads are shown.
-    plan : Plan
-
-    Returns
-    -------
-    DataFrame
-        `cards` with a list of ``{label, value}`` a row.
-    """
-    shown = ["account_id", "channel", "created_at", *(c for c in plan.attributes if c in leads.columns)]
-    known = leads.set_index("lead_id").reindex(cards["lead_id"])[list(dict.fromkeys(shown))]
-    facts = [
-        [
-            {"label": title(str(name).removesuffix("_id")), "value": _tell(value)}
-            for name, value in row.items()
-            if pd.notna(value)
-        ]
-        for row in known.to_dict(orient="records")
-    ]
-    return cards.assign(facts=pd.Series(facts, index=cards.index, dtype="object"))
-
-
-def _tell(value: Any) -> str:
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d %H:%M} UTC"
-    return trim(value) if isinstance(value, float) else str(value)
-
-
-def describe_cards(cards: pd.DataFrame) -> list[dict[str, Any]]:
-    """Return what the page shows of each lead, with the waterfall of its points.
-
-    The expected value is left out where it is nought for every lead: nothing was said of money then.
+        As `context.build_context`.
+    cutoffs : mapping
+        ``mql`` and ``sql``, each with its ``score``.
 
     Raises
     ------
@@ -90,25 +33,65 @@ def describe_cards(cards: pd.DataFrame) -> list[dict[str, Any]]:
     """
     valued = bool((cards["expected_value"].astype("float64").fillna(0.0) != 0).any())
     rows = enumerate(cards.to_dict(orient="records"), start=1)
-    return [_describe_card(index, row, valued=valued) for index, row in rows]
+    return [_describe_card(index, row, cutoffs, valued=valued) for index, row in rows]
 
 
-def _describe_card(index: int, row: Row, *, valued: bool) -> dict[str, Any]:
-    lead, steps, value = text(row["lead_id"]), _steps(row), finite(row["expected_value"])
+def _describe_card(index: int, row: Row, cutoffs: Row, *, valued: bool) -> dict[str, Any]:
+    lead, steps, value = str(row["lead_id"]), _steps(row), finite(row["expected_value"])
     desc = ", ".join(f"{s['label']} {s['text']}" for s in steps)
+    moment: str = "" if pd.isna(row["as_of"]) else pd.Timestamp(row["as_of"]).isoformat()
+    reasons = _records(row["reasons"])
+    facts = [{"label": text(f["label"]), "value": text(f["value"])} for f in _records(row["facts"])]
     return {
         "index": index,
         "lead_id": lead,
+        "model_version": text(row["model_version"]),
         "why": title(text(row["why_shown"])),
         "tier": row["tier"] if row["tier"] in TIERS else "unknown",
         "tier_name": TIERS.get(row["tier"], text(row["tier"])),
+        "grade": _given(row, "grade"),
         "score": decimal(row["score"], 1),
         "probability": share(row["probability"]),
-        "as_of": "" if pd.isna(row["as_of"]) else day(row["as_of"]),
+        "as_of": day(row["as_of"]) if moment else "",
+        "as_of_iso": moment,
         "expected_value": count(value) if valued and value is not None else "",
-        "facts": [{"label": text(f["label"]), "value": text(f["value"])} for f in _records(row["facts"])],
-        "figure": make_figure(f"lead-{index}-points", f"How the score of {lead} adds up", desc, steps),
+        "value_note": _tell_value(row),
+        **{side: _side(row, side) for side in ("fit_points", "engagement_points")},
+        "facts": facts,
+        "figure": make_figure(f"lead-{index}-points", f"How the score of {text(lead)} adds up", desc, steps),
+        "qualifiers": list(dict.fromkeys(q for r in reasons if (q := r["qualifier"]) and q not in UNNAMED)),
+        "rests_on": rests_on(row["tier"], row["score"], reasons, cutoffs),
+        **{name: _given(row, name) for name in ("channel", "owner", "outcome")},
+        **{name: _known(row.get(name)) for name in ("change", "timeline", "lifts")},
     }
+
+
+def _tell_value(row: Row) -> str:
+    """Say in which currency the expected value is, how sure it is and what amount it rests on."""
+    names = ("expected_value_low", "expected_value_high", "expected_amount", "amount_wins")
+    low, high, amount, wins = (finite(row.get(name)) for name in names)
+    told = ["in the currency of cutoffs.value"]
+    if low is not None and high is not None and row["tier"] != "disqualified":
+        told.append(f"95% interval {count(low)} to {count(high)}")
+    if amount is not None:
+        behind = f", by {count(wins)} wins like it" if wins else ""
+        told.append(f"won, it would bring {count(amount)}{behind}")
+    return "; ".join(told)
+
+
+def _side(row: Row, name: str) -> str:
+    points = finite(row.get(name))
+    return "" if points is None else signed(points)
+
+
+def _given(row: Row, name: str) -> str:
+    """Return a text that may not be there."""
+    value = row.get(name)
+    return "" if value is None or pd.isna(value) else text(value)
+
+
+def _known(value: Any) -> dict[str, Any] | None:
+    return value if isinstance(value, dict) else None
 
 
 def _steps(row: Row) -> list[dict[str, Any]]:

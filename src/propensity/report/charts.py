@@ -1,78 +1,34 @@
-"""Charts as SVG text: each function takes a figure's numbers and returns markup for the page.
-
-A chart is drawn 380 units wide, about a phone's width, so that its text stays legible there and grows
-with the page. Colours come from the page's style sheet by class; every text is escaped.
-"""
+"""Charts of the page: each function takes a figure's numbers and returns SVG."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from itertools import accumulate
-from typing import Any, TypedDict
-from unicodedata import east_asian_width
+from typing import Any
 
 from markupsafe import Markup
 
-WIDTH = 380.0
-LEFT, RIGHT, TOP, BOTTOM = 50.0, 370.0, 10.0, 250.0
-PLOT_HEIGHT = 290.0
-LABELS_RIGHT, BARS_RIGHT = 106.0, 336.0
-ROW = 22.0
+from propensity.report.svg import (
+    BOTTOM,
+    LEFT,
+    PLOT_HEIGHT,
+    RIGHT,
+    TOP,
+    Axis,
+    Figure,
+    Scale,
+    clip,
+    compute_ticks,
+    draw_dot,
+    draw_frame,
+    draw_line,
+    draw_path,
+    draw_rect,
+    draw_text,
+    make_svg,
+    write_percent,
+    write_plain,
+)
 
-Point = tuple[float, float]
-
-
-class Figure(TypedDict):
-    """What a chart is drawn from.
-
-    `name` is unique in the page; `title` and `desc` are read out by screen readers; `rows` are the
-    drawn numbers and `marks` what is pointed out among them, each chart saying which keys it needs.
-    """
-
-    name: str
-    title: str
-    desc: str
-    rows: list[dict[str, Any]]
-    marks: list[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Scale:
-    """A straight-line map from data (`low` to `high`) to drawing units (`start` to `end`)."""
-
-    low: float
-    high: float
-    start: float
-    end: float
-
-    def at(self, value: float) -> float:
-        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
-
-
-@dataclass(frozen=True)
-class Axis:
-    """A scale with its ticks, how a tick is written and what the axis is called."""
-
-    scale: Scale
-    ticks: list[float]
-    write: Callable[[float], str]
-    name: str
-
-
-def compute_ticks(low: float, high: float, *, about: int = 5) -> list[float]:
-    """Return round tick values, a step of 1, 2 or 5 times a power of ten apart.
-
-    The first is at or below `low` and the last at or above `high`, so that they bound an axis. When
-    `high` is not above `low` the axis is one unit long.
-    """
-    high = high if high > low else low + 1
-    rough = (high - low) / about
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * (1 - 1e-9))
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 10) for i in range(first, last + 1)]
+LEVELS_LEFT, LEVEL, MOST_TICKS = 130.0, 26.0, 6
 
 
 def draw_reliability(figure: Figure) -> Markup:
@@ -86,10 +42,12 @@ def draw_reliability(figure: Figure) -> Markup:
         0.0, max((max(r["mean_predicted"], r["observed"], r["high"]) for r in rows), default=1)
     )
     x, y = Scale(ticks[0], ticks[-1], LEFT, RIGHT), Scale(ticks[0], ticks[-1], BOTTOM, TOP)
-    diagonal = _line("guide", LEFT, BOTTOM, RIGHT, TOP)
+    diagonal = draw_line("guide", LEFT, BOTTOM, RIGHT, TOP)
     points = [_interval_point(x.at(r["mean_predicted"]), y, r) for r in rows]
-    frame = _frame(Axis(x, ticks, _percent, "predicted probability"), Axis(y, ticks, _percent, "share won"))
-    return _svg(figure, PLOT_HEIGHT, [*frame, diagonal, *points])
+    frame = draw_frame(
+        Axis(x, ticks, write_percent, "predicted probability"), Axis(y, ticks, write_percent, "share won")
+    )
+    return make_svg(figure, PLOT_HEIGHT, [*frame, diagonal, *points])
 
 
 def draw_gains(figure: Figure) -> Markup:
@@ -101,15 +59,15 @@ def draw_gains(figure: Figure) -> Markup:
     ticks = compute_ticks(0.0, 1.0)
     x, y = Scale(0.0, 1.0, LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP)
     curve = [(x.at(r["x"]), y.at(r["y"])) for r in [{"x": 0.0, "y": 0.0}, *figure["rows"]]]
-    across = Axis(x, ticks, _percent, "share of leads contacted, best first")
-    parts = _frame(across, Axis(y, ticks, _percent, "share of wins"))
-    parts += [_line("guide", LEFT, BOTTOM, RIGHT, TOP), _path("curve", curve)]
+    across = Axis(x, ticks, write_percent, "share of leads contacted, best first")
+    parts = draw_frame(across, Axis(y, ticks, write_percent, "share of wins"))
+    parts += [draw_line("guide", LEFT, BOTTOM, RIGHT, TOP), draw_path("curve", curve)]
     for mark in figure["marks"]:
         parts += [
-            _circle("dot", x.at(mark["x"]), y.at(mark["y"]), mark["text"]),
-            _text("note", x.at(mark["x"]) + 9, y.at(mark["y"]) + 14, mark["text"]),
+            draw_dot("dot", x.at(mark["x"]), y.at(mark["y"]), mark["text"]),
+            draw_text("note", x.at(mark["x"]) + 9, y.at(mark["y"]) + 14, mark["text"]),
         ]
-    return _svg(figure, PLOT_HEIGHT, parts)
+    return make_svg(figure, PLOT_HEIGHT, parts)
 
 
 def draw_delay(figure: Figure) -> Markup:
@@ -122,26 +80,26 @@ def draw_delay(figure: Figure) -> Markup:
     across = compute_ticks(0.0, max((r["days"] for r in rows), default=1.0))
     up = compute_ticks(0.0, max((max(r["won_high"], r["lost"]) for r in rows), default=1.0))
     x, y = Scale(across[0], across[-1], LEFT, RIGHT), Scale(up[0], up[-1], BOTTOM, TOP)
-    parts = _frame(
-        Axis(x, across, _plain, "days since the lead came"), Axis(y, up, _percent, "share of leads")
+    parts = draw_frame(
+        Axis(x, across, write_plain, "days since the lead came"), Axis(y, up, write_percent, "share of leads")
     )
     for mark in figure["marks"]:
         if mark["days"] <= across[-1]:
-            parts.append(_line("guide", x.at(mark["days"]), BOTTOM, x.at(mark["days"]), TOP))
-            parts.append(_text("note", x.at(mark["days"]) + 6, BOTTOM - 10, mark["text"]))
+            parts.append(draw_line("guide", x.at(mark["days"]), BOTTOM, x.at(mark["days"]), TOP))
+            parts.append(draw_text("note", x.at(mark["days"]) + 6, BOTTOM - 10, mark["text"]))
     for series, css in (
         ("won_low", "bound"),
         ("won_high", "bound"),
         ("won", "curve precision"),
         ("lost", "curve share"),
     ):
-        parts.append(_path(css, [(x.at(r["days"]), y.at(r[series])) for r in rows]))
+        parts.append(draw_path(css, [(x.at(r["days"]), y.at(r[series])) for r in rows]))
     if rows:
         last = rows[-1]
         parts += [
-            _text("note", x.at(last["days"]) - 34, y.at(last[name]) - 6, name) for name in ("won", "lost")
+            draw_text("note", x.at(last["days"]) - 34, y.at(last[name]) - 6, name) for name in ("won", "lost")
         ]
-    return _svg(figure, PLOT_HEIGHT, parts)
+    return make_svg(figure, PLOT_HEIGHT, parts)
 
 
 def draw_cutoff_curve(figure: Figure) -> Markup:
@@ -153,12 +111,14 @@ def draw_cutoff_curve(figure: Figure) -> Markup:
     scores = [r["score"] for r in [*figure["rows"], *figure["marks"]]]
     ticks = compute_ticks(min(scores, default=0.0), max(scores, default=100.0))
     x, y = Scale(ticks[0], ticks[-1], LEFT, RIGHT), Scale(0.0, 1.0, BOTTOM, TOP + 52)
-    across = Axis(x, ticks, _plain, "score of the cut-off")
-    parts = _frame(across, Axis(y, compute_ticks(0.0, 1.0), _percent, ""))
+    across = Axis(x, ticks, write_plain, "score of the cut-off")
+    parts = draw_frame(across, Axis(y, compute_ticks(0.0, 1.0), write_percent, ""))
     for series in ("precision", "recall", "share"):
         known = [r for r in figure["rows"] if r[series] is not None]
-        parts.append(_path(f"curve {series}", [(x.at(r["score"]), y.at(r[series])) for r in known]))
-    return _svg(figure, PLOT_HEIGHT, [*parts, *_legend(), *_cutoff_lines(x, figure["marks"], top=TOP + 18)])
+        parts.append(draw_path(f"curve {series}", [(x.at(r["score"]), y.at(r[series])) for r in known]))
+    return make_svg(
+        figure, PLOT_HEIGHT, [*parts, *_legend(), *_cutoff_lines(x, figure["marks"], top=TOP + 18)]
+    )
 
 
 def draw_histogram(figure: Figure) -> Markup:
@@ -169,11 +129,13 @@ def draw_histogram(figure: Figure) -> Markup:
     rows = figure["rows"]
     counts = [t for t in compute_ticks(0.0, max((r["n"] for r in rows), default=1)) if t == int(t)]
     x, y = Scale(0.0, 100.0, LEFT, RIGHT), Scale(counts[0], counts[-1], BOTTOM, TOP + 30)
-    parts = _frame(Axis(x, compute_ticks(0.0, 100.0), _plain, "score"), Axis(y, counts, _plain, ""))
+    parts = draw_frame(
+        Axis(x, compute_ticks(0.0, 100.0), write_plain, "score"), Axis(y, counts, write_plain, "")
+    )
     for r in rows:
         left, top = x.at(r["low"]) + 1, y.at(r["n"])
-        parts.append(_rect("bar", left, top, x.at(r["high"]) - 1 - left, BOTTOM - top, r["text"]))
-    return _svg(figure, PLOT_HEIGHT, [*parts, *_cutoff_lines(x, figure["marks"], top=TOP)])
+        parts.append(draw_rect("bar", left, top, x.at(r["high"]) - 1 - left, BOTTOM - top, r["text"]))
+    return make_svg(figure, PLOT_HEIGHT, [*parts, *_cutoff_lines(x, figure["marks"], top=TOP)])
 
 
 def draw_bars(figure: Figure) -> Markup:
@@ -186,52 +148,74 @@ def draw_bars(figure: Figure) -> Markup:
     parts: list[Markup] = []
     for i, r in enumerate(figure["rows"]):
         top, end = i * 38.0, x.at(r["value"])
-        parts.append(_text("label", 1, top + 14, _clip(r["label"], 54)))
-        parts.append(_rect("bar", 1, top + 19, max(end - 1, 0.5), 11, f"{r['label']}: {r['text']}"))
-        parts.append(_text("value", end + 6, top + 29, r["text"]))
-    return _svg(figure, max(len(figure["rows"]) * 38.0, 20.0), parts)
+        parts.append(draw_text("label", 1, top + 14, clip(r["label"], 54)))
+        parts.append(draw_rect("bar", 1, top + 19, max(end - 1, 0.5), 11, f"{r['label']}: {r['text']}"))
+        parts.append(draw_text("value", end + 6, top + 29, r["text"]))
+    return make_svg(figure, max(len(figure["rows"]) * 38.0, 20.0), parts)
 
 
-def draw_waterfall(figure: Figure) -> Markup:
-    """Draw how the points add up to a score, one bar a row from the first to the last.
+def draw_dependence(figure: Figure, *, kind: str) -> Markup:
+    """Draw the points that a feature gives by its value.
 
-    Rows hold `label`, `start` and `end` (points), `kind` (`total`, `up`, `down` or `flat`) and `text`.
-    The axis spans 0 to 100 and further where a running sum does.
+    Rows hold `x` (a text), `y` (mean points), `low` and `high` (points) and `text`, in order of x. With
+    `kind` `number` they are bins, evenly spaced; with `category` one line each.
     """
+    return _draw_bins(figure) if kind == "number" else _draw_levels(figure)
+
+
+def _draw_bins(figure: Figure) -> Markup:
     rows = figure["rows"]
-    reach = [0.0, 100.0, *(r["end"] for r in rows), *(r["start"] for r in rows)]
-    x = Scale(min(reach), max(reach), LABELS_RIGHT, BARS_RIGHT)
-    floor = len(rows) * ROW + 4
-    parts = [_line("grid", x.at(t), 0, x.at(t), floor) for t in (0.0, 50.0, 100.0)]
-    parts += [_text("tick middle", x.at(t), floor + 14, _plain(t)) for t in (0.0, 50.0, 100.0)]
-    for i, r in enumerate(rows):
-        parts += _step(r, x, i * ROW)
-        if i + 1 < len(rows):
-            parts.append(_line("join", x.at(r["end"]), i * ROW + 18, x.at(r["end"]), (i + 1) * ROW + 4))
-    return _svg(figure, floor + 20, parts)
-
-
-def _step(row: dict[str, Any], x: Scale, top: float) -> list[Markup]:
-    left, right = sorted((x.at(row["start"]), x.at(row["end"])))
-    return [
-        _text("label end", LABELS_RIGHT - 8, top + 15, _clip(row["label"], 15)),
-        _rect(
-            f"step {row['kind']}", left, top + 4, max(right - left, 0.5), 14, f"{row['label']}: {row['text']}"
-        ),
-        _text("value", right + 5, top + 15, row["text"]),
+    ticks = compute_ticks(*_reach(rows))
+    x, y = Scale(-0.5, max(len(rows), 1) - 0.5, LEFT, RIGHT), Scale(ticks[0], ticks[-1], BOTTOM, TOP)
+    band = [(x.at(i), y.at(r["low"])) for i, r in enumerate(rows)]
+    band += [(x.at(i), y.at(rows[i]["high"])) for i in reversed(range(len(rows)))]
+    parts = draw_frame(Axis(x, [], write_plain, figure["desc"]), Axis(y, ticks, write_plain, "points"))
+    parts += [draw_path("band", band), draw_line("axis", LEFT, y.at(0), RIGHT, y.at(0))]
+    parts.append(draw_path("curve", [(x.at(i), y.at(r["y"])) for i, r in enumerate(rows)]))
+    parts += [draw_dot("dot", x.at(i), y.at(r["y"]), r["text"]) for i, r in enumerate(rows)]
+    every = max(1, -(-len(rows) // MOST_TICKS))
+    parts += [
+        draw_text("tick middle", x.at(i), BOTTOM + 17, clip(rows[i]["x"], 12))
+        for i in range(0, len(rows), every)
     ]
+    return make_svg(figure, PLOT_HEIGHT, parts)
+
+
+def _draw_levels(figure: Figure) -> Markup:
+    rows = figure["rows"]
+    ticks, floor = compute_ticks(*_reach(rows)), len(rows) * LEVEL + 4
+    x = Scale(ticks[0], ticks[-1], LEVELS_LEFT, RIGHT - 4)
+    parts = [draw_line("grid", x.at(t), 0, x.at(t), floor) for t in ticks]
+    parts += [draw_text("tick middle", x.at(t), floor + 15, write_plain(t)) for t in ticks]
+    parts.append(draw_line("axis", x.at(0), 0, x.at(0), floor))
+    for i, r in enumerate(rows):
+        middle = i * LEVEL + LEVEL / 2
+        parts.append(draw_text("label end", LEVELS_LEFT - 10, middle + 4, clip(r["x"], 18)))
+        parts.append(draw_line("whisker", x.at(r["low"]), middle, x.at(r["high"]), middle))
+        parts.append(draw_dot("dot", x.at(r["y"]), middle, r["text"]))
+    parts.append(draw_text("tick middle", (LEVELS_LEFT + RIGHT) / 2, floor + 32, "points"))
+    return make_svg(figure, floor + 38, parts)
+
+
+def _reach(rows: list[dict[str, Any]]) -> tuple[float, float]:
+    """Return the least and the largest of what is drawn, nought among it."""
+    values = [0.0, *(float(r[key]) for r in rows for key in ("y", "low", "high"))]
+    return min(values), max(values)
 
 
 def _interval_point(x: float, y: Scale, row: dict[str, Any]) -> Markup:
-    whisker = _line("whisker", x, y.at(row["low"]), x, y.at(row["high"]))
-    return whisker + _circle("dot", x, y.at(row["observed"]), row["text"])
+    whisker = draw_line("whisker", x, y.at(row["low"]), x, y.at(row["high"]))
+    return whisker + draw_dot("dot", x, y.at(row["observed"]), row["text"])
 
 
 def _legend() -> list[Markup]:
     parts: list[Markup] = []
     labels = (("precision", "share won (precision)"), ("recall", "wins kept (recall)"), ("share", "leads"))
     for left, (series, label) in zip((8.0, 164.0, 304.0), labels, strict=True):
-        parts += [_path(f"curve {series}", [(left, 6), (left + 18, 6)]), _text("tick", left + 22, 10, label)]
+        parts += [
+            draw_path(f"curve {series}", [(left, 6), (left + 18, 6)]),
+            draw_text("tick", left + 22, 10, label),
+        ]
     return parts
 
 
@@ -241,84 +225,8 @@ def _cutoff_lines(x: Scale, marks: list[dict[str, Any]], *, top: float) -> list[
     for i, mark in enumerate(sorted(marks, key=lambda m: float(m["score"]))):
         at, height, room = x.at(mark["score"]), top + 12 + 15 * i, 7.5 * len(mark["text"])
         left = at - LEFT > room if i == 0 else RIGHT - at < room
-        parts.append(_line("cutoff", at, height - 10, at, BOTTOM))
-        parts.append(_text("note end" if left else "note", at + (-5 if left else 5), height, mark["text"]))
+        parts.append(draw_line("cutoff", at, height - 10, at, BOTTOM))
+        parts.append(
+            draw_text("note end" if left else "note", at + (-5 if left else 5), height, mark["text"])
+        )
     return parts
-
-
-def _frame(x: Axis, y: Axis) -> list[Markup]:
-    """Return grid lines, ticks and axis names; the y axis is named inside, at the top left."""
-    parts = [_line("grid", LEFT, y.scale.at(t), RIGHT, y.scale.at(t)) for t in y.ticks]
-    parts += [_text("tick end", LEFT - 7, y.scale.at(t) + 4, y.write(t)) for t in y.ticks]
-    parts += [_text("tick middle", x.scale.at(t), BOTTOM + 17, x.write(t)) for t in x.ticks]
-    parts.append(_line("axis", LEFT, BOTTOM, RIGHT, BOTTOM))
-    parts.append(_text("tick middle", (LEFT + RIGHT) / 2, BOTTOM + 35, x.name))
-    return [*parts, _text("tick", LEFT + 6, y.scale.end + 13, y.name)] if y.name else parts
-
-
-def _svg(figure: Figure, height: float, parts: Iterable[Markup]) -> Markup:
-    template = Markup(
-        '<svg class="chart" viewBox="0 0 {width} {height}" role="img" '
-        'aria-labelledby="{name}-title {name}-desc">'
-        '<title id="{name}-title">{title}</title><desc id="{name}-desc">{desc}</desc>{body}</svg>'
-    )
-    return template.format(
-        width=_unit(WIDTH),
-        height=_unit(height),
-        name=figure["name"],
-        title=figure["title"],
-        desc=figure["desc"],
-        body=Markup("").join(parts),
-    )
-
-
-def _line(css: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
-    template = Markup('<line class="{}" x1="{}" y1="{}" x2="{}" y2="{}"/>')
-    return template.format(css, _unit(x1), _unit(y1), _unit(x2), _unit(y2))
-
-
-def _rect(css: str, x: float, y: float, width: float, height: float, tip: str) -> Markup:
-    template = Markup('<rect class="{}" x="{}" y="{}" width="{}" height="{}"><title>{}</title></rect>')
-    return template.format(css, _unit(x), _unit(y), _unit(width), _unit(height), tip)
-
-
-def _circle(css: str, x: float, y: float, tip: str) -> Markup:
-    template = Markup('<circle class="{}" cx="{}" cy="{}" r="4.5"><title>{}</title></circle>')
-    return template.format(css, _unit(x), _unit(y), tip)
-
-
-def _text(css: str, x: float, y: float, text: str) -> Markup:
-    return Markup('<text class="{}" x="{}" y="{}">{}</text>').format(css, _unit(x), _unit(y), text)
-
-
-def _path(css: str, points: list[Point]) -> Markup:
-    steps = " ".join(f"{'L' if i else 'M'}{_unit(x)} {_unit(y)}" for i, (x, y) in enumerate(points))
-    return Markup('<path class="{}" d="{}"/>').format(css, steps) if points else Markup("")
-
-
-def _unit(value: float) -> str:
-    return f"{value:.2f}".rstrip("0").rstrip(".")
-
-
-def _plain(value: float) -> str:
-    return f"{value:,.10g}"
-
-
-def _width(letter: str) -> float:
-    """Return about how wide a letter is, in small letters; a Chinese one takes two."""
-    if east_asian_width(letter) in "WF":
-        return 2.0
-    return 1.5 if letter.isupper() or letter in "mw@%" else 1.0
-
-
-def _percent(value: float) -> str:
-    return f"{round(value * 100, 8):g}%"
-
-
-def _clip(text: str, limit: int) -> str:
-    """Return `text` cut to the width of about `limit` small letters."""
-    widths = [_width(letter) for letter in text]
-    if sum(widths) <= limit:
-        return text
-    fitting = sum(width < limit for width in accumulate(widths))
-    return text[:fitting].rstrip() + "…"

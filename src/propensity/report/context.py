@@ -20,6 +20,7 @@ from propensity.report.counts import (
     split_table,
     tier_table,
 )
+from propensity.report.feedback import feedback_section
 from propensity.report.figures import (
     contact_table,
     cutoff_figure,
@@ -31,35 +32,26 @@ from propensity.report.figures import (
     score_figure,
 )
 from propensity.report.findings import audit_section
+from propensity.report.headline import tell_heading, tell_headline, tell_reading
+from propensity.report.knowledge import Background, tell_knowledge
+from propensity.report.meeting import dependence_figures, list_reasons, tradeoff_section, winners_section
 from propensity.report.money import money_section
 from propensity.report.notices import gather_notices, has_moved, tell_level
 from propensity.report.numbers import (
-    Format,
     Row,
-    capital,
     count,
-    day,
-    finite,
     interval,
     percent,
-    period,
     share,
     text,
-    trim,
-    words,
 )
 from propensity.report.reliability import calibration_section
 from propensity.report.tables import (
-    METRICS,
     Table,
     age_table,
     channel_table,
     choice_table,
     cutoff_table,
-    make_cell,
-    make_metric,
-    make_table,
-    measure_table,
     moves_table,
     recentring_table,
 )
@@ -70,8 +62,6 @@ SECTIONS = (
 )  # fmt: skip
 SCORE_COLUMNS = ("lead_id", "as_of", "probability", "score", "tier", "model_version")
 CARD_COLUMNS = (*SCORE_COLUMNS, "base_points", "expected_value", "reasons", "why_shown", "facts")
-TILES = ("auc", "lift_at_10", "log_loss", "ece")
-KINDS = {"time": "later test period", "order": "later test part", "random": "test part drawn at random"}
 
 
 def build_context(
@@ -80,6 +70,11 @@ def build_context(
     cards: pd.DataFrame,
     manifest: dict[str, Any],
     money: Mapping[str, pd.DataFrame] | None = None,
+    *,
+    winners: pd.DataFrame | None = None,
+    background: Background | None = None,
+    model_card: Row | None = None,
+    feedback: Row | None = None,
 ) -> dict[str, Any]:
     """Gather all that the review shows.
 
@@ -91,11 +86,20 @@ def build_context(
         One row per scored lead, as ``scores/scores.parquet``.
     cards
         The leads to show one by one: the columns of `scores` with `why_shown`, a text, and `facts`, a
-        list of ``{label, value}``.
+        list of ``{label, value}``. May have the texts `channel`, `owner`, `outcome` and `grade`, and
+        `change`, `timeline` and `lifts` as `levers` and `timeline` make them.
     manifest
         The bundle's ``manifest.json``: `model_version`, `data.observed_until` and `versions` are read.
     money
         The tables of ``propensity price``, ``trends`` and ``funnel`` that there are, by the file's name.
+    winners
+        The segments of winners.
+    background
+        What the model can know; without it nothing is said of that.
+    model_card
+        The bundle's own.
+    feedback
+        The content of ``reports/feedback.json``.
 
     Raises
     ------
@@ -107,11 +111,12 @@ def build_context(
     _check_present("the scores", SCORE_COLUMNS, scores.columns)
     _check_present("the lead cards", CARD_COLUMNS, cards.columns)
     _check_one_model(metrics, scores, manifest)
+    notices = gather_notices(metrics, scores)
     return {
-        "heading": _heading(metrics, scores, manifest),
-        "notices": gather_notices(metrics, scores),
-        "reading": _reading(metrics["cutoffs"].get("reference_odds")),
-        "headline": _headline(metrics),
+        "heading": tell_heading(metrics, scores, manifest),
+        "notices": notices,
+        "reading": tell_reading(metrics["cutoffs"].get("reference_odds")),
+        "headline": tell_headline(metrics),
         "recentring": _recentring(metrics),
         "calibration": calibration_section(metrics.get("calibration")),
         "figures": {
@@ -134,7 +139,14 @@ def build_context(
         "audit": audit_section(metrics["audit"]),
         "delay": _delay(metrics["counts"]["cohort"].get("horizon")),
         "money": money_section(money or {}),
-        "cards": describe_cards(cards),
+        "tradeoff": tradeoff_section(metrics.get("tradeoff"), metrics["cutoffs"]),
+        "dependence": dependence_figures(metrics.get("dependence", [])),
+        "winners": winners_section(winners),
+        "knows": tell_knowledge(background, metrics, notices) if background else {"does": [], "does_not": []},
+        "reasons_list": list_reasons(),
+        "model_card": model_card,
+        "feedback": feedback_section(feedback) if feedback else None,
+        "cards": describe_cards(cards, metrics["cutoffs"]),
     }
 
 
@@ -157,72 +169,6 @@ def _check_one_model(metrics: Row, scores: pd.DataFrame, manifest: Row) -> None:
             f"the bundle holds model {model}, but the metrics or the scores come from {some(others)}; run "
             "the stages evaluate and score again"
         )
-
-
-def _heading(metrics: Row, scores: pd.DataFrame, manifest: Row) -> dict[str, Any]:
-    """The horizon is a matter of dates: without them a lead counts as won if it ever was."""
-    moments, until = scores["as_of"].dropna(), manifest["data"].get("observed_until")
-    test = metrics["split"]["parts"]["test"]
-    dated = test["from"] is not None and metrics["horizon_days"] is not None
-    within = f" within {trim(metrics['horizon_days'])} days" if dated else ""
-    facts = [("Model", text(manifest["model_version"]))]
-    facts += [("Data until", day(until))] if until is not None else []
-    facts += [("Leads scored", count(len(scores)))]
-    facts += [("Scored as of", period(moments.min(), moments.max()))] if len(moments) else []
-    facts += [("Won means", within.strip() if dated else "at any time")]
-    return {
-        "facts": [{"label": label, "value": value} for label, value in facts],
-        "model_version": text(manifest["model_version"]),
-        "scored": count(len(scores)),
-        "as_of": f" as of {period(moments.min(), moments.max())}" if len(moments) else "",
-        "within": within,
-        "stand_in": test["from"] is None and len(scores) == test["leads"],
-        "versions": [{"label": text(k), "value": text(v)} for k, v in manifest.get("versions", {}).items()],
-    }
-
-
-def _reading(reference_odds: Any) -> dict[str, Any]:
-    odds = finite(reference_odds)
-    names = {
-        30: "a quarter of the reference",
-        40: "half the reference",
-        50: "the reference",
-        60: "twice the reference",
-        70: "four times the reference",
-    }
-    rows = []
-    for score, told in names.items():
-        lead = None if odds is None else odds * 2 ** ((score - 50) / 10)
-        probability = None if lead is None else lead / (1 + lead)
-        rows.append([make_cell(str(score)), make_cell(told), make_cell(share(probability))])
-    table = make_table("What a score means", ["Score", "Odds of being won", "Probability"], rows, numeric=2)
-    return {"reference": share(None if odds is None else odds / (1 + odds)), "table": table}
-
-
-def _headline(metrics: Row) -> dict[str, Any]:
-    test, part = metrics["test"], metrics["split"]["parts"]["test"]
-    others = {words(name): values for name, values in metrics["baselines"].items()}
-    kind = KINDS[metrics["split"]["by"]]
-    size = f"{count(part['snapshots'])} snapshots of {count(part['leads'])} leads, {count(part['wins'])} won"
-    return {
-        "kind": kind,
-        "period": f"{size}, {period(part['from'], part['to'])}",
-        "tiles": [_tile(metric, test, others) for metric in METRICS if metric[0] in TILES],
-        "table": measure_table(f"Model and baselines on the {kind}", test, others),
-    }
-
-
-def _tile(metric: tuple[str, str, str, Format], test: Row, others: dict[str, Row]) -> dict[str, Any]:
-    key, name, note, show = metric
-    cell = make_metric(test, key, show)
-    baselines = [f"{other} {show(values[key])}" for other, values in others.items()]
-    return {
-        "title": name,
-        "text": cell["text"],
-        "interval": cell["note"],
-        "note": capital(note),
-        "others": ", ".join(baselines),
-    }
 
 
 def _recentring(metrics: Row) -> dict[str, Any]:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity.report.charts import Figure
 from propensity.report.counts import TIERS
 from propensity.report.numbers import (
     Row,
@@ -22,6 +21,7 @@ from propensity.report.numbers import (
     text,
     times,
 )
+from propensity.report.svg import Figure
 from propensity.report.tables import MOST_ROWS, Table, complete, make_cell, make_table, tell_cut, thin
 
 CURVE_POINTS, MOST_BARS, MOST_DRIVERS, BAND, FEWEST_ABOVE = 200, 15, 100, 5, 20

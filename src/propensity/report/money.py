@@ -13,7 +13,7 @@ from propensity.report.tables import MOST_ROWS, Table, make_cell, make_table, te
 # The files in reports/ that the page reads, by the command that writes them.
 FILES = {
     "price": ("price",),
-    "trends": ("trends", "winners"),
+    "trends": ("trends",),
     "funnel": ("funnel", "funnel_stages", "funnel_tiers"),
 }
 PERIODS = 12
@@ -37,8 +37,6 @@ def money_section(tables: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
         made += [price_table(str(by), rows) for by, rows in tables["price"].groupby("by", sort=False)]
     if "trends" in tables:
         made.append(trend_table(tables["trends"]))
-    if "winners" in tables:
-        made.append(winner_table(tables["winners"]))
     if "funnel" in tables:
         made += funnel_tables(tables["funnel"])
     if len(tables.get("funnel_stages", ())):

@@ -30,6 +30,11 @@ Notice = dict[str, str]
 
 def gather_notices(metrics: Row, scores: pd.DataFrame) -> list[Notice]:
     """Return what a reader must know before any figure; each has a `title` and a `text`."""
+    return [*measured_notices(metrics), *_alike(scores), *_found(metrics["audit"])]
+
+
+def measured_notices(metrics: Row) -> list[Notice]:
+    """Return what the figures alone give cause to say, whoever is scored."""
     cutoffs = metrics["cutoffs"]
     return [
         *_untimed(metrics["split"]["by"]),
@@ -38,8 +43,6 @@ def gather_notices(metrics: Row, scores: pd.DataFrame) -> list[Notice]:
         *(_unsupported(tier, cutoffs[tier]) for tier in ("mql", "sql") if not cutoffs[tier]["supported"]),
         *_beaten(metrics["test"], metrics["baselines"]),
         *_unranked(metrics["test"]),
-        *_alike(scores),
-        *_found(metrics["audit"]),
     ]
 
 

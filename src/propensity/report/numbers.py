@@ -8,6 +8,8 @@ from typing import Any
 
 import pandas as pd
 
+from propensity.report.addresses import mask_addresses
+
 Row = Mapping[Any, Any]
 Format = Callable[[Any], str]
 
@@ -103,10 +105,10 @@ def period(start: Any, end: Any) -> str:
 
 
 def text(value: Any, *, longest: int = LONGEST_TEXT) -> str:
-    """Return any value from the data as text that is short enough for a page."""
+    """Return any value from the data as text that is short enough for a page, e-mail addresses masked."""
     if value is None or value is pd.NA or (isinstance(value, float) and math.isnan(value)):
         return "not known"
-    shown = trim(value) if isinstance(value, float) else str(value)
+    shown = trim(value) if isinstance(value, float) else mask_addresses(str(value))
     return shown if len(shown) <= longest else shown[: longest - 1] + "…"
 
 

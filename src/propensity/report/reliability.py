@@ -24,12 +24,14 @@ def calibration_section(calibration: Row | None) -> dict[str, Any]:
 
 
 def calibration_table(calibration: Row) -> Table:
-    """Return expected over observed wins and the slope for all test snapshots, by age and by channel."""
-    channels = sorted(calibration["by_channel"], key=lambda row: -row["n"])
+    """Return expected over observed wins and the slope of the test part, by age, channel and segment."""
+    slices = [(text(row["channel"]), row) for row in calibration["by_channel"]]
+    for column, levels in calibration.get("by_segment", {}).items():
+        slices += [(f"{column}: {text(row['level'])}", row) for row in levels if column != "channel"]
     groups = [
         ("All", calibration["test"]),
         *((f"Age {age(row['age_days'])}", row) for row in calibration["by_age"]),
-        *((text(row["channel"]), row) for row in channels),
+        *sorted(slices, key=lambda named: -named[1]["n"]),
     ]
     kept = groups[:MOST_GROUPS]
     rows = [
@@ -41,7 +43,7 @@ def calibration_table(calibration: Row) -> Table:
         ]
         for label, row in kept
     ]
-    caption = tell_cut("Level and slope, test part", len(kept), len(groups), "the largest channels")
+    caption = tell_cut("Level and slope, test part", len(kept), len(groups), "the largest groups")
     columns = ["Group", "Snapshots", "Wins expected per win seen", "Slope"]
     return make_table(caption, columns, rows)
 

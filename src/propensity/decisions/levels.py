@@ -1,10 +1,11 @@
-"""Columns as a few levels each, so that leads can be counted by them: numbers in quarters, few texts."""
+"""Columns as a few levels each, so that leads can be counted by them: parts of numbers, few texts."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ class Levels:
     columns : tuple of str
         In the order they were asked for.
     edges : dict
-        For each number the inner edges of its quarters, rising; a value at an edge is below it.
+        For each number the inner edges of its parts, rising; a value at an edge is below it.
     kept : dict
         For each text the levels told apart.
     """
@@ -33,14 +34,19 @@ class Levels:
     kept: dict[str, list[str]] = field(default_factory=dict)
 
 
-def fit_levels(table: pd.DataFrame, columns: Sequence[str], *, most: int) -> Levels:
-    """Decide the levels of `columns` from the rows of `table`: of a text the `most` most frequent ones."""
+def fit_levels(
+    table: pd.DataFrame, columns: Sequence[str], *, most: int, cuts: Sequence[float] = QUARTERS
+) -> Levels:
+    """Decide the levels of `columns` from the rows of `table`.
+
+    Of a text they are the `most` most frequent ones, of a number the parts between its quantiles `cuts`.
+    """
     edges: dict[str, list[float]] = {}
     kept: dict[str, list[str]] = {}
     for column in columns:
         values = table[column].dropna()
         if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-            edges[column] = _inner_edges(values.to_numpy(dtype=np.float64))
+            edges[column] = _inner_edges(values.to_numpy(dtype=np.float64), cuts)
         else:
             counts = values.astype(str).value_counts()
             ranked = sorted(counts.index, key=lambda level: (-counts[level], level))
@@ -58,11 +64,29 @@ def to_levels(table: pd.DataFrame, levels: Levels) -> pd.DataFrame:
     return pd.DataFrame({c: found[c].astype("str") for c in levels.columns}, index=table.index)
 
 
-def _inner_edges(values: npt.NDArray[np.float64]) -> list[float]:
-    """Return the quartiles, each once, but for one that is the largest value: nothing lies above it."""
+def levels_from_json(content: Mapping[str, Any]) -> Levels:
+    """Read the fields of `Levels`.
+
+    Raises
+    ------
+    ValueError
+        A column is cut both ways or not at all, or edges do not rise.
+    """
+    columns = tuple(str(column) for column in content["columns"])
+    edges = {str(c): [float(edge) for edge in row] for c, row in content["edges"].items()}
+    kept = {str(c): [str(level) for level in row] for c, row in content["kept"].items()}
+    if sorted(columns) != sorted([*edges, *kept]):
+        raise ValueError(f"the levels of {columns} should be told once each")
+    if any((np.diff(row) <= 0).any() or not np.isfinite(row).all() for row in edges.values()):
+        raise ValueError(f"the edges of levels should rise, they are {edges}")
+    return Levels(columns, edges, kept)
+
+
+def _inner_edges(values: npt.NDArray[np.float64], cuts: Sequence[float]) -> list[float]:
+    """Return the quantiles, each once, but for one that is the largest value: nothing lies above it."""
     if len(values) == 0:
         return []
-    return [float(cut) for cut in np.unique(np.quantile(values, QUARTERS)) if cut < values.max()]
+    return [float(cut) for cut in np.unique(np.quantile(values, cuts)) if cut < values.max()]
 
 
 def _cut(values: pd.Series[float], edges: list[float]) -> pd.Series[str]:
