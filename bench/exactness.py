@@ -21,7 +21,7 @@ import pandas as pd
 from propensity.data.files import read_json
 from propensity.explain.contributions import compute_contributions
 from propensity.explain.points import compute_points, score_of
-from propensity.explain.reasons import by_family
+from propensity.explain.reasons import group_families
 from propensity.features.catalogue import Feature
 from propensity.model.calibration import fit_calibrator
 from propensity.model.encoding import encode
@@ -52,7 +52,7 @@ def measure(workspace: Path, kind: str) -> list[dict[str, Any]]:
         points = compute_points(contributions, odds)
         margin = training.model.margin(matrix["test"])
         score = score_of(calibrator.log_odds(margin), odds)
-        _, _, sums = by_family(points, training.encoding.features)
+        sums = group_families(points, training.encoding.features).sums
         rows.append(
             {
                 "workspace": workspace.resolve().name,
