@@ -185,7 +185,7 @@ class FeaturesParams(Section):
 
 class SnapshotsParams(Section):
     ages_days: list[Annotated[float, Field(ge=0)]] = Field(default=[0, 3, 7, 14, 30], min_length=1)
-    horizon_days: Days | Literal["auto"] = 90
+    horizon_days: Days | Literal["auto"] = 90.0
     immature: Literal["leave_out", "weight"] = "leave_out"
 
     @field_validator("ages_days")

@@ -385,7 +385,7 @@ class Predictor:
                 f"as_of has {len(moments)} moments for {n} leads; pass one, or one for each lead"
             )
         zone = self.params.data.timezone
-        return pd.Series([in_utc(moment, zone) for moment in moments]).astype("datetime64[us, UTC]")
+        return pd.Series(pd.to_datetime([in_utc(moment, zone) for moment in moments], utc=True).as_unit("us"))
 
 
 def _with_moments(spine: pa.Table, earlier: pd.DataFrame) -> pa.Table:
