@@ -73,8 +73,12 @@ def _gap(sums: np.ndarray, score: np.ndarray) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("workspaces", nargs="+", type=Path)
-    rows = [row for ws in parser.parse_args().workspaces for kind in KINDS for row in measure(ws, kind)]
-    print(pd.DataFrame(rows).to_string(index=False))
+    print("| workspace | kind | calibrator | n | features | reasons |\n|---|---|---|---|---|---|")
+    for workspace in parser.parse_args().workspaces:
+        for kind in KINDS:
+            for row in measure(workspace, kind):
+                told = [f"{x:.1e}" if isinstance(x, float) else str(x) for x in row.values()]
+                print(f"| {' | '.join(told)} |", flush=True)
 
 
 if __name__ == "__main__":
