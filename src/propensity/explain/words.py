@@ -212,7 +212,12 @@ def mask_addresses(text: str) -> str:
     >>> mask_addresses("asked for by ana.diaz@example.com")
     'asked for by ***@example.com'
     """
-    return _ADDRESS.sub(r"***\1", text) if re.search("@|%40|＠", text) else text
+    return replace_addresses(text, r"***\1")
+
+
+def replace_addresses(text: str, by: str) -> str:
+    """Return `text` with all that looks like an e-mail address, also one escaped in a URL, replaced."""
+    return _ADDRESS.sub(by, text) if re.search("@|%40|＠", text) else text
 
 
 def _localise(words: Words, text: str) -> str:
