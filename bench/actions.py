@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from propensity.gathering import actions_document
 from propensity.model.bundle import log_odds, read_bundle
 from propensity.model.estimators import probability_of
 from propensity.predict import Predictor
-from propensity.stages import actions_document
 from propensity.workspace import Workspace, open_workspace
 
 FRAMES = ("events", "outcomes", "history")

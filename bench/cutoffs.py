@@ -32,10 +32,11 @@ from propensity.data.simulate import simulate, write_simulation
 from propensity.decisions.cutoffs import bootstrap_targets
 from propensity.decisions.policies import Evidence, choose, target_finder
 from propensity.decisions.value import gain_of_pair
+from propensity.gathering import assemble, read_part
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import probability_of
 from propensity.params import CutoffParams, CutoffsParams, Params, ValueParams, load_params
-from propensity.stages import STAGES, _read_part, assemble
+from propensity.stages import STAGES
 from propensity.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
@@ -113,7 +114,7 @@ def populations(data: Path | None, only: list[str]) -> Iterator[tuple[str, Popul
 def scored_half(ws: Workspace) -> Population:
     """Fit and calibrate on one half of a workspace's leads, and score the other."""
     made = fit(ws)
-    test = _read_part(ws, "test")
+    test = read_part(ws, "test")
     return Population(
         log_odds(made, test),
         test["won"].to_numpy(dtype=bool),
@@ -248,7 +249,7 @@ def regret(leads: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         ws = simulated_workspace(Path(folder), leads=leads, seed=seed, model=LOGISTIC, cutoffs=policies)
         made = fit(ws)
-        parts = {name: _read_part(ws, name) for name in ("calibrate", "test")}
+        parts = {name: read_part(ws, name) for name in ("calibrate", "test")}
         truth = pd.read_parquet(ws.folder / "data/raw/truth/snapshots.parquet")
         test = parts["test"].merge(truth, on=["lead_id", "as_of"], validate="1:1")
         scored = probability_of(log_odds(made, test))

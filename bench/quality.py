@@ -30,11 +30,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from propensity import stages
 from propensity.data.files import read_json, write_json, write_parquet
 from propensity.data.simulate import simulate, write_simulation
 from propensity.evaluation.intervals import bootstrap
 from propensity.evaluation.metrics import report_metrics
+from propensity.gathering import assemble, probe_rows, read_part
+from propensity.stages import STAGES
 from propensity.params import Params, load_params
 from propensity.workspace import Workspace
 
@@ -97,7 +98,7 @@ def prepare(folder: Path, names: Sequence[str], *, leads: int = 20_000) -> None:
             write_simulation(simulate(leads, seed=SEED), folder / name / "data" / "raw")
         ws = simulated(folder) if name == "simulation" else example(folder, name)
         for stage in ("ingest", "cohort", "features", "split"):
-            print(name, stage, stages.STAGES[stage](ws), flush=True)
+            print(name, stage, STAGES[stage](ws), flush=True)
         write_table(ws)
 
 
@@ -118,7 +119,7 @@ def simulated(folder: Path) -> Workspace:
 
 def write_table(ws: Workspace) -> None:
     """Write what every learner reads: ``table.parquet`` and ``features.json``."""
-    parts = [stages._read_part(ws, part) for part in ("train", "stop", "calibrate", "test")]
+    parts = [read_part(ws, part) for part in ("train", "stop", "calibrate", "test")]
     table = pd.concat(parts, ignore_index=True)
     listed = read_json(ws.interim / "features.json")["catalogue"]
     names = [feature["name"] for feature in listed]
@@ -138,8 +139,8 @@ def run_product(folder: Path, name: str, *, trials: int = 0) -> dict[str, Any]:
         ws = Workspace(ws.folder, ws.params.model_copy(update={"model": model}))
     start = time.perf_counter()
     for stage in ("train", "calibrate"):
-        print(name, stage, stages.STAGES[stage](ws), flush=True)
-    write_bundle(stages.assemble(ws), ws.models / "bundle", stages.probe_rows(ws))
+        print(name, stage, STAGES[stage](ws), flush=True)
+    write_bundle(assemble(ws), ws.models / "bundle", probe_rows(ws))
     seconds = time.perf_counter() - start
     table = pd.read_parquet(ws.folder / "table.parquet")
     test = table[table["split"] == "test"]

@@ -40,11 +40,11 @@ from propensity.data.sources import connect
 from propensity.evaluation.metrics import equal_mass_bins
 from propensity.evaluation.recentring import recentre
 from propensity.evaluation.reliability import expected_over_observed
+from propensity.gathering import probe_rows
 from propensity.loop.monitoring import matured_since
 from propensity.model.bundle import Bundle, log_odds, read_bundle, write_bundle
 from propensity.model.estimators import probability_of
 from propensity.params import Params, load_params
-from propensity.stages import probe_rows
 from propensity.workspace import Workspace
 
 TRAINED, MONITORED = "2024-01-01", "2024-12-31"

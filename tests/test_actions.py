@@ -26,8 +26,9 @@ from propensity.explain.words import load_words
 from propensity.features.actions import count_followed, followed_events, typical_values, variant_features
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan
+from propensity.gathering import actions_document, assemble
 from propensity.predict import Predictor
-from propensity.stages import STAGES, actions_document, assemble
+from propensity.stages import STAGES
 from propensity.workspace import Workspace, open_workspace
 from tiny_models import bundle as tiny_bundle
 from tiny_models import table as tiny_table

@@ -17,11 +17,12 @@ from typer.testing import CliRunner
 from propensity.cli import app, main
 from propensity.data.simulate import simulate, write_simulation
 from propensity.errors import InputError, QuarantineError
+from propensity.gathering import assemble, probe_rows
 from propensity.loop.feedback import TABLES, take_feedback
 from propensity.loop.verdicts import SCHEMA, to_stored
 from propensity.model.bundle import write_bundle
 from propensity.report.feedback import feedback_section
-from propensity.stages import STAGES, assemble, probe_rows
+from propensity.stages import STAGES
 from propensity.workspace import Workspace, open_workspace
 
 ROOT = Path(__file__).parents[1]

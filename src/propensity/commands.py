@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from propensity.stages import read_words, score_tables
+from propensity.gathering import read_words
+from propensity.scoring.tables import score_tables
 from propensity.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -229,8 +230,9 @@ def promote_recentred(ws: Workspace) -> str:
     from propensity.data.files import read_json, write_json
     from propensity.errors import InputError
     from propensity.evaluation.recentring import recentre
+    from propensity.gathering import with_card
+    from propensity.measuring import measure
     from propensity.model.bundle import name_bundle, read_bundle, write_bundle
-    from propensity.stages import measure, with_card
 
     folder, path = ws.models / "bundle", ws.reports / "monitor.json"
     made = read_bundle(folder)
@@ -284,7 +286,7 @@ def _tell_levers(ws: Workspace, scored: Any, words: Any) -> list[str]:
     from propensity.explain.words import say
     from propensity.model.bundle import read_bundle
     from propensity.report.levers import rests_on
-    from propensity.stages import what_would_change
+    from propensity.reviewing import what_would_change
 
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     current = scored[scored["model_version"] == made.model_version]

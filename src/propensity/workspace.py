@@ -39,6 +39,12 @@ class Workspace:
         return self.folder / "models"
 
     @property
+    def serving(self) -> Path:
+        """The bundle that scores every night: the champion, or the latest one while none was promoted."""
+        champion = self.models / "champion"
+        return champion if champion.exists() else self.models / "bundle"
+
+    @property
     def reports(self) -> Path:
         """Metrics and the review."""
         return self.folder / "reports"

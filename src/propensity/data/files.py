@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -18,6 +19,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from propensity.errors import BusyError
+
+_milestones = logging.getLogger("propensity.milestones")
+
+
+def milestone(name: str) -> None:
+    """Say, at DEBUG on the logger ``propensity.milestones``, that a job is past a point of no return.
+
+    These are the moments at which being killed could leave something undone; what they are called is part
+    of the tests that kill there.
+    """
+    _milestones.debug(name)
 
 
 @contextmanager
