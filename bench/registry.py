@@ -1,0 +1,12 @@
+"""The benchmarks of ``python -m bench NAME``.
+
+A module named here has ``add_options(parser)``, which adds its own options to an ``argparse`` parser, and
+``measure(options)``, which returns a `bench.reports.Report`. It imports what it measures inside `measure`, so
+that one bench can run where another one's peers are missing.
+"""
+
+from __future__ import annotations
+
+BENCHES = {
+    "online": "bench.online",
+}
