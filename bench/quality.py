@@ -35,8 +35,8 @@ from propensity.data.simulate import simulate, write_simulation
 from propensity.evaluation.intervals import bootstrap
 from propensity.evaluation.metrics import report_metrics
 from propensity.gathering import assemble, probe_rows, read_part
-from propensity.stages import STAGES
 from propensity.params import Params, load_params
+from propensity.stages import STAGES
 from propensity.workspace import Workspace
 
 ROOT = Path(__file__).parents[1]
