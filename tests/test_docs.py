@@ -111,7 +111,11 @@ def tracked_texts() -> Iterator[Path]:
             f for f in folders if not (f.endswith(("_cache", ".egg-info")) or (inside and f in SKIPPED))
         ]
         for path in (Path(folder) / name for name in names):
-            if path.suffix in TEXTS and path not in {Path(__file__), ROOT / "requirements.lock"}:
+            if path.suffix in TEXTS and path not in {
+                Path(__file__),
+                ROOT / "requirements.lock",
+                ROOT / ".git",
+            }:
                 yield path
     yield from (ROOT / name / "README.md" for name in ("data", "models"))
 
