@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -92,15 +93,17 @@ def slow_posterior(
     age: float,
     nightly_age: float,
     unseen: tuple[str, ...] = (),
+    undo: Sequence[float] = (0.0, 0.0, 0.0),
 ) -> float:
     """The probability by Bayes' rule, class by class and event by event, in plain floats.
 
     `seen` holds the type, asset and age in days of each known event; `nightly_age` is the age up to
-    which e-mail events are known.
+    which e-mail events are known; `undo` how many of the expected events of each class nobody watched.
     """
     wins = alive = 0.0
     for z in range(3):
         likelihood = math.exp(planted.CLASS_INTERCEPT[z] + planted.CLASS_SLOPE[z] * log_odds)
+        likelihood *= math.exp(undo[z])
         decay = planted.DECAY_DAYS[z]
         for kind, total in planted.EVENTS_PER_LEAD.items():
             if kind in unseen:

@@ -11,7 +11,7 @@ at the same rate, and the stages before the close.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,7 @@ from propensity.data.planted import (
     SYNC_AT,
     UNINFORMATIVE_TYPE,
 )
+from propensity.data.shifts import ChannelChange, FewerWins, Shift, death_of, drop_unrecorded
 from propensity.errors import InputError, some
 
 Floats = npt.NDArray[np.float64]
@@ -61,21 +62,26 @@ def expected_items() -> Floats:
     return expected
 
 
-def log_odds(leads: pd.DataFrame) -> Floats:
+def log_odds(leads: pd.DataFrame, shifts: Sequence[Shift] = ()) -> Floats:
     """Return each lead's planted log-odds of interest; a missing or unlisted value adds zero."""
     employees = np.log10(leads["employees"].astype("float64").to_numpy() / 100.0)
     total: Floats = EMPLOYEES_SLOPE * np.nan_to_num(employees, nan=0.0)
     for column, effects in LOG_ODDS.items():
         total = total + leads[column].map(effects).astype("float64").fillna(0.0).to_numpy()
+    for shift in shifts:
+        if isinstance(shift, ChannelChange):
+            meant = (leads["channel"] == shift.channel) & (leads["created_at"] >= shift.at)
+            change = shift.log_odds - LOG_ODDS["channel"][shift.channel]
+            total = total + change * meant.to_numpy(dtype="float64")
     years = (to_micros(leads["created_at"]) - START_MICROS) / (365.25 * DAY)
     season = np.cos(2 * np.pi * (years - 15 / 365.25))
     trend: Floats = DRIFT_PER_YEAR * years + SEASON_AMPLITUDE * season
     return total + trend
 
 
-def log_class_prior(leads: pd.DataFrame) -> Floats:
+def log_class_prior(leads: pd.DataFrame, shifts: Sequence[Shift] = ()) -> Floats:
     """Return the log-probability of each class at creation, shape (leads, classes)."""
-    prior: Floats = log_softmax(CLASS_INTERCEPT + np.outer(log_odds(leads), CLASS_SLOPE), axis=1)
+    prior: Floats = log_softmax(CLASS_INTERCEPT + np.outer(log_odds(leads, shifts), CLASS_SLOPE), axis=1)
     return prior
 
 
@@ -97,6 +103,22 @@ def closed_share(age_days: Floats, status: str) -> Floats:
     with np.errstate(divide="ignore"):
         logs = np.log(age_days)[:, None]
     share: Floats = ndtr((logs - np.log(MEDIAN_DAYS[status])) / LOG_SD_DAYS[status])
+    return share
+
+
+def won_share(created: Ints, age_days: Floats, until_days: Floats, shifts: Sequence[Shift]) -> Floats:
+    """Return which share of those that would end as won is won between two ages, (leads, classes).
+
+    A `FewerWins` takes its factor of what is won from its moment on.
+    """
+    share = closed_share(until_days, "won") - closed_share(age_days, "won")
+    kept = 1.0
+    for shift in sorted((s for s in shifts if isinstance(s, FewerWins)), key=lambda s: s.at):
+        since = np.maximum((_micros(shift.at) - created) / DAY, 0.0)
+        later = closed_share(np.maximum(until_days, since), "won")
+        later = later - closed_share(np.maximum(age_days, since), "won")
+        share = share - kept * (1.0 - shift.factor) * later
+        kept *= shift.factor
     return share
 
 
@@ -134,6 +156,7 @@ def true_probability(
     *,
     horizon_days: float,
     unseen: Collection[str] = (),
+    shifts: Sequence[Shift] = (),
 ) -> Floats:
     """Compute the exact probability that an open lead is won within the horizon.
 
@@ -148,6 +171,9 @@ def true_probability(
         Length of the window ``(as_of, as_of + horizon_days]``.
     unseen
         Event types that nobody watches: neither their events nor their silence tells anything.
+    shifts : sequence of Shift
+        What was planted. The probability is that of the world as it goes on to be: a shift later than a
+        snapshot, but within its horizon, counts.
 
     Returns
     -------
@@ -167,29 +193,36 @@ def true_probability(
     if early.size:
         who = some(snapshots["lead_id"].iloc[early].tolist())
         raise InputError(f"snapshots: as_of must not lie before the lead's created_at, it does for {who}")
-    evidence = log_class_prior(leads)[lead] + _log_evidence(leads, events, lead, as_of, unseen)
+    prior = log_class_prior(leads, shifts)[lead]
+    evidence = prior + _log_evidence(leads, events, lead, as_of, unseen, shifts)
     weight = np.exp(evidence - evidence.max(axis=1, keepdims=True))
     age = (as_of - created) / DAY
     share = outcome_shares(is_student(leads)[lead])
     closed = {status: closed_share(age, status) for status in share}
     still_open = 1.0 - share["won"] * closed["won"] - share["lost"] * closed["lost"]
-    wins = share["won"] * (closed_share(age + horizon_days, "won") - closed["won"])
+    wins = share["won"] * won_share(created, age, age + horizon_days, shifts)
     probability: Floats = (weight * wins).sum(axis=1) / (weight * still_open).sum(axis=1)
     return probability
 
 
 def _log_evidence(
-    leads: pd.DataFrame, events: pd.DataFrame, lead: Ints, as_of: Ints, unseen: Collection[str]
+    leads: pd.DataFrame,
+    events: pd.DataFrame,
+    lead: Ints,
+    as_of: Ints,
+    unseen: Collection[str],
+    shifts: Sequence[Shift],
 ) -> Floats:
     """Return the log-likelihood of the events known at each snapshot, shape (snapshots, classes)."""
     created = to_micros(leads["created_at"])
     expected = expected_items()
-    watched = np.array([kind not in unseen for kind, _ in ITEMS])
-    by_kind = {nightly: expected[watched & (nightly == IS_NIGHTLY)].sum(axis=0) for nightly in (False, True)}
-    events = events[~events["type"].isin(list(unseen))]
-    seen_live = (as_of - created[lead]) / DAY
-    seen_nightly = np.maximum(last_sync(as_of) - created[lead], 0) / DAY
-    silence = by_kind[False] * acted_share(seen_live) + by_kind[True] * acted_share(seen_nightly)
+    feeds = [(bool(n), death_of(kind, shifts)) for (kind, _), n in zip(ITEMS, IS_NIGHTLY, strict=True)]
+    silence: Floats = np.zeros((len(lead), len(CLASSES)))
+    for feed in sorted(set(feeds), key=str):
+        of_feed = [f == feed and kind not in unseen for f, (kind, _) in zip(feeds, ITEMS, strict=True)]
+        watched = _watched_days(as_of, created[lead], nightly=feed[0], death=feed[1])
+        silence = silence + expected[np.array(of_feed)].sum(axis=0) * acted_share(watched)
+    events = drop_unrecorded(events[~events["type"].isin(list(unseen))], shifts)
 
     item = item_of(events)
     kept = events.loc[item >= 0]
@@ -201,6 +234,17 @@ def _log_evidence(
     shown = _sum_known(log_rate[order], to_micros(kept["known_at"])[order], counts, lead, as_of)
     evidence: Floats = shown - silence
     return evidence
+
+
+def _watched_days(as_of: Ints, created: Ints, *, nightly: bool, death: pd.Timestamp | None) -> Floats:
+    """Return up to which age each lead's actions of a feed are known, in days."""
+    until = as_of if death is None else np.minimum(as_of, _micros(death) - 1)
+    days: Floats = np.maximum((last_sync(until) if nightly else until) - created, 0) / DAY
+    return days
+
+
+def _micros(at: pd.Timestamp) -> int:
+    return int(to_micros(pd.Series([at]))[0])
 
 
 def _sum_known(log_rate: Floats, known_at: Ints, counts: Ints, lead: Ints, as_of: Ints) -> Floats:

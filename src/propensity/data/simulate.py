@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from propensity.data.mechanism import Floats, Ints, to_micros, to_moments, true_
 from propensity.data.owners import OWNER, sample_owners
 from propensity.data.planted import DAY, END_MICROS
 from propensity.data.population import NO_EFFECT, sample_leads
+from propensity.data.shifts import FewerWins, Shift, check_shifts, describe_shifts, drop_unrecorded
 from propensity.errors import InputError
 
 __all__ = ["AGES_DAYS", "HORIZON_DAYS", "Simulation", "simulate", "true_probability", "write_simulation"]
@@ -64,21 +66,30 @@ class Simulation:
     seed: int
 
 
-def simulate(n_leads: int, seed: int) -> Simulation:
+def simulate(n_leads: int, seed: int, *, shifts: Sequence[Shift] = ()) -> Simulation:
     """Simulate the CRM of a company with `n_leads` leads from 2022 to 2025.
+
+    Parameters
+    ----------
+    n_leads, seed : int
+    shifts : sequence of Shift
+        What changes in its world, and when. No event, outcome or stage before the first `DeadFeed` or
+        `FewerWins` differs from the simulation without them.
 
     Raises
     ------
     InputError
-        `n_leads` is less than one, or `seed` is negative.
+        `n_leads` is less than one, `seed` is negative, or a shift is of what the simulation does not know.
     """
+    check_shifts(shifts)
     if n_leads < 1 or seed < 0:
         raise InputError(f"expected at least 1 lead and a seed of at least 0, got {n_leads} and {seed}")
-    rngs = np.random.default_rng(seed).spawn(5)
+    rngs = np.random.default_rng(seed).spawn(6)
     leads = sample_leads(n_leads, rngs[0])
-    interest = _sample_classes(leads, rngs[1])
+    interest = _sample_classes(leads, shifts, rngs[1])
     status, closed = _sample_closings(leads, interest, rngs[1])
-    events = _sample_events(leads, interest, closed, rngs[2])
+    status = _lose_some(status, closed, shifts, rngs[5])
+    events = drop_unrecorded(_sample_events(leads, interest, closed, rngs[2]), shifts)
     outcomes = bookkeeping.build_outcomes(leads, status, closed, rngs[3])
     stages = bookkeeping.build_stages(leads, outcomes, rngs[3])
     spend = bookkeeping.build_spend(leads, rngs[3])
@@ -88,7 +99,7 @@ def simulate(n_leads: int, seed: int) -> Simulation:
         events["known_at"].max() if len(events) else leads["created_at"].max(),
     )
     truth = _truth_snapshots(leads, closed, observed_until)
-    probability = true_probability(leads, events, truth, horizon_days=HORIZON_DAYS)
+    probability = true_probability(leads, events, truth, horizon_days=HORIZON_DAYS, shifts=shifts)
     owners = sample_owners(leads, observed_until, rngs[4])
     exported = bookkeeping.add_leaks(leads, outcomes, events, rngs[3])
     return Simulation(
@@ -99,7 +110,8 @@ def simulate(n_leads: int, seed: int) -> Simulation:
         history=owners.history,
         spend=spend,
         truth=truth.assign(true_probability=probability),
-        effects=_describe(n_leads, seed, observed_until),
+        effects=_describe(n_leads, seed, observed_until)
+        | ({"shifts": describe_shifts(shifts)} if shifts else {}),
         observed_until=observed_until,
         seed=seed,
     )
@@ -127,8 +139,8 @@ def write_simulation(simulation: Simulation, folder: Path) -> None:
     write_json(simulation.effects | {"dirt": bad_rows}, folder / "truth" / "effects.json")
 
 
-def _sample_classes(leads: pd.DataFrame, rng: np.random.Generator) -> Ints:
-    cumulative = np.cumsum(np.exp(mechanism.log_class_prior(leads)), axis=1)
+def _sample_classes(leads: pd.DataFrame, shifts: Sequence[Shift], rng: np.random.Generator) -> Ints:
+    cumulative = np.cumsum(np.exp(mechanism.log_class_prior(leads, shifts)), axis=1)
     interest: Ints = (rng.random(len(leads))[:, None] > cumulative[:, :-1]).sum(axis=1)
     return interest
 
@@ -151,6 +163,18 @@ def _sample_closings(
     wait = 1 + np.minimum(days * DAY, latest).astype("int64")
     closed = to_micros(leads["created_at"]) + wait
     return np.where(closed < END_MICROS, final, "open"), np.minimum(closed, END_MICROS)
+
+
+def _lose_some(
+    status: npt.NDArray[np.str_], closed: Ints, shifts: Sequence[Shift], rng: np.random.Generator
+) -> npt.NDArray[np.str_]:
+    """Turn into lost what is won after a `FewerWins`, but for its factor."""
+    uniform, kept = rng.random(len(status)), np.ones(len(status))
+    closed_at = mechanism.to_moments(closed)
+    for shift in shifts:
+        if isinstance(shift, FewerWins):
+            kept = np.where(closed_at >= shift.at, kept * shift.factor, kept)
+    return np.where((status == "won") & (uniform >= kept), "lost", status)
 
 
 def _sample_events(
