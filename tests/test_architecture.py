@@ -26,7 +26,7 @@ LAYERS = [
     {"cohort"},
     {"features"},
     {"audit", "model"},
-    {"evaluation", "explain"},
+    {"evaluation", "explain", "registry"},
     {"decisions"},
     {"predict"},
     {"money"},
@@ -38,9 +38,9 @@ LAYERS = [
     {"cli"},
 ]
 RANK = {part: i for i, parts in enumerate(LAYERS) for part in parts}
-ONLY_IN = {"ibis": {"data", "cohort", "features"}, "mlflow": {"loop"}, "shap": {"explain"}}
+ONLY_IN = {"ibis": {"data", "cohort", "features"}, "mlflow": {"loop", "registry"}, "shap": {"explain"}}
 TOUCHES_DISK = (
-    *("data/", "model/bundle.py", "intake/", "loop/", "report/render.py"),
+    *("data/", "model/bundle.py", "registry/", "intake/", "loop/", "report/render.py"),
     *("gathering.py", "measuring.py", "reviewing.py", "scoring/"),
     *("stages.py", "commands.py", "cli.py"),
 )

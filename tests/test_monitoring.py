@@ -110,7 +110,9 @@ def test_the_snapshots_are_those_that_became_final_after_the_training(folder) ->
     )
 
 
-def test_promoting_takes_a_word_on_what(folder) -> None:
-    finished = CliRunner().invoke(app, ["--params", str(folder / "params.yaml"), "promote"])
+def test_recentring_takes_no_option_of_a_promotion(folder) -> None:
+    finished = CliRunner().invoke(
+        app, ["--params", str(folder / "params.yaml"), "promote", "--recentre", "--dry-run"]
+    )
     assert finished.exit_code == 2
     assert "--recentre" in finished.output

@@ -180,9 +180,9 @@ def test_mlflow_holds_the_run_with_its_artefacts_and_hashes(ws):
     assert float(run.data.params["snapshots.horizon_days"]) == 90
     assert run.data.tags["data.sha256.data/raw/leads.csv"] == sha256(ws.folder / "data/raw/leads.csv")
     assert {a.path for a in client.list_artifacts(run.info.run_id)} == {
-        "bundle",
         "metrics.json",
-        "review.html",
+        "model",
+        "model_card.md",
     }
 
 

@@ -144,12 +144,15 @@ def score(
     """Score leads from the raw tables, and write scores/scores.parquet."""
     from propensity.commands import score_raw
     from propensity.data.files import locked
+    from propensity.loop.handover import recover_offline
     from propensity.workspace import LOCK, open_workspace
 
     if previous_bundle is not None and previous is None:
         raise typer.BadParameter("--previous-bundle needs the scores it gave: --previous")
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
+        if recovered := recover_offline(workspace):
+            typer.echo(recovered, err=True)
         told = score_raw(
             workspace,
             leads=leads,
@@ -229,19 +232,50 @@ def monitor() -> None:
 @app.command()
 def promote(
     recentre: Annotated[
-        bool, typer.Option("--recentre", help="Put the shift of reports/monitor.json into the bundle.")
+        bool,
+        typer.Option("--recentre", help="Instead, put the shift of reports/monitor.json into the bundle."),
+    ] = False,
+    force: Annotated[
+        str | None, typer.Option(help="Promote whatever the gate says, for this reason; it is recorded.")
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who promotes; the user at work here when left out.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what the gate says, and change nothing.")
     ] = False,
 ) -> None:
-    """Put what was proposed for the bundle into it."""
+    """Hold the challenger against the champion, and let it take its place if it passes the gate."""
     from propensity.commands import promote_recentred
     from propensity.data.files import locked
+    from propensity.loop.promotion import promote_challenger
     from propensity.workspace import LOCK, open_workspace
 
-    if not recentre:
-        raise typer.BadParameter("say what to promote: --recentre")
+    if recentre and (force is not None or by is not None or dry_run):
+        raise typer.BadParameter(
+            "--recentre makes a challenger and promotes nothing: it takes no other option"
+        )
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
-        typer.echo(promote_recentred(workspace))
+        if recentre:
+            typer.echo(promote_recentred(workspace))
+        else:
+            typer.echo(promote_challenger(workspace, by=by, force=force, dry_run=dry_run))
+
+
+@app.command()
+def rollback(
+    by: Annotated[
+        str | None, typer.Option(help="Who rolls back; the user at work here when left out.")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Why; it is recorded.")] = None,
+) -> None:
+    """Let the previous champion take the champion's place again."""
+    from propensity.data.files import locked
+    from propensity.loop.promotion import roll_back
+    from propensity.workspace import LOCK, open_workspace
+
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(roll_back(workspace, by=by, reason=reason))
 
 
 @app.command()
@@ -286,14 +320,14 @@ def funnel() -> None:
 
 @app.command()
 def verify(
-    path: Annotated[Path | None, typer.Argument(help="A bundle; the workspace's own when left out.")] = None,
+    path: Annotated[
+        Path | None, typer.Argument(help="A bundle; those of the workspace when left out.")
+    ] = None,
 ) -> None:
-    """Check a bundle's hashes and that it scores here as it did when it was made."""
-    from propensity.model.bundle import read_bundle
+    """Check the hashes of bundles, and that they score here as they did when they were made."""
+    from propensity.commands import verify_bundle, verify_models
 
-    folder = path or _State.params.resolve().parent / "models" / "bundle"
-    found = read_bundle(folder)
-    typer.echo(f"{folder}: intact, model {found.model_version}")
+    typer.echo(verify_bundle(path) if path else verify_models(_State.params))
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -259,6 +259,37 @@ def promote_recentred(ws: Workspace) -> str:
     )
 
 
+def verify_models(params_path: Path) -> str:
+    """Verify the bundles of a workspace, and finish a change of the champion that was interrupted.
+
+    Raises
+    ------
+    BundleError
+        The workspace has no bundle, or one of them failed verification.
+    """
+    from propensity.loop.handover import JOURNAL, recover_under_lock
+    from propensity.registry.versions import CHAMPION, PREVIOUS
+    from propensity.workspace import open_workspace
+
+    models, told = params_path.resolve().parent / "models", []
+    if (models / "promotions" / JOURNAL).exists():
+        told.append(recover_under_lock(open_workspace(params_path)))
+    there = [name for name in (CHAMPION, PREVIOUS) if (models / name).exists()]
+    return "\n".join([*told, *(verify_bundle(models / name) for name in ("bundle", *there))])
+
+
+def verify_bundle(folder: Path) -> str:
+    """Verify a bundle and say what it holds.
+
+    Raises
+    ------
+    BundleError
+    """
+    from propensity.model.bundle import read_bundle
+
+    return f"{folder}: intact, model {read_bundle(folder).model_version}"
+
+
 def explain_lead(ws: Workspace, lead_id: str) -> str:
     """Return a lead's score and reasons as text, from the latest scores."""
     import pandas as pd

@@ -6,6 +6,7 @@
     ├── ParamsError      3   params.yaml refused
     ├── InputError       3   a file, table, column or value refused
     ├── AuditError       3   the audit found what would make a model worthless
+    ├── PromotionError   3   a challenger did not pass the gate
     ├── QuarantineError  4   too large a share of the rows is bad
     ├── BundleError      5   a bundle failed verification
     └── BusyError       75   locked or unreachable; try again later
@@ -39,6 +40,12 @@ class InputError(PropensityError):
 
 class AuditError(PropensityError):
     """The audit has findings of the gravest kind that nobody has overruled."""
+
+    exit_code = 3
+
+
+class PromotionError(PropensityError):
+    """A challenger did not pass the gate; the champion stays, and the refusal is recorded."""
 
     exit_code = 3
 

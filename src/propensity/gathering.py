@@ -69,6 +69,7 @@ def assemble_parts(ws: Workspace) -> Any:
     from propensity.model.bundle import Bundle, read_model
     from propensity.model.calibration import calibrator_from_json
     from propensity.model.encoding import encoding_from_json
+    from propensity.params import without_passwords
 
     candidate, calibration = ws.models / "candidate", ws.models / "calibration"
     encoding = encoding_from_json(read_json(candidate / "encoding.json"))
@@ -79,7 +80,7 @@ def assemble_parts(ws: Workspace) -> Any:
         model=read_model(candidate, encoding, blend_weight=weight, threads=ws.params.model.threads),
         calibrator=calibrator_from_json(read_json(calibration / "calibrator.json")),
         cutoffs=read_json(calibration / "cutoffs.json"),
-        params=ws.params.model_dump(mode="json"),
+        params=without_passwords(ws.params.model_dump(mode="json")),
         data=data_window(ws),
     )
 

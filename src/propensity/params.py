@@ -17,6 +17,8 @@ from propensity.errors import InputError, ParamsError, nearest
 
 BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "email", "social", "sales")
 
+_PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
+
 Share = Annotated[float, Field(gt=0, lt=1)]
 Days = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
@@ -397,6 +399,27 @@ class CardParams(Section):
     fairness: list[str] = []
 
 
+class CapacityParams(Section):
+    """Leads a week that each tier has room for."""
+
+    mql: Annotated[float, Field(gt=0)] | None = None
+    sql: Annotated[float, Field(gt=0)] | None = None
+
+
+class PromotionParams(Section):
+    """What a challenger has to show before it takes the champion's place."""
+
+    min_leads: Annotated[int, Field(ge=2)] = 200
+    min_wins: Annotated[int, Field(ge=1)] = 20
+    too_few: Literal["refuse", "promote"] = "refuse"
+    log_loss: Annotated[float, Field(ge=0)] = 0
+    calibration: Annotated[float, Field(ge=0)] = 0.01
+    slices: Annotated[float, Field(ge=0)] = 0.05
+    min_slice: Annotated[int, Field(ge=2)] = 50
+    changing_tier: Annotated[float, Field(gt=0, le=1)] | None = None
+    capacity: CapacityParams = CapacityParams()
+
+
 class TrackingParams(Section):
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "propensity"
@@ -417,6 +440,7 @@ class Params(Section):
     reasons: ReasonsParams = ReasonsParams()
     feedback: FeedbackUseParams = FeedbackUseParams()
     card: CardParams = CardParams()
+    promotion: PromotionParams = PromotionParams()
     tracking: TrackingParams = TrackingParams()
 
     @model_validator(mode="after")
@@ -444,6 +468,20 @@ class Params(Section):
                 "data.events needs data.leads.created_at: without it no moment of scoring is known"
             )
         return self
+
+
+def without_passwords(content: Any) -> Any:
+    """Return params, or any text, without the passwords in addresses such as ``postgresql://me:pw@host``.
+
+    Parameters
+    ----------
+    content : str, or lists and dicts of them
+    """
+    if isinstance(content, dict):
+        return {key: without_passwords(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [without_passwords(value) for value in content]
+    return _PASSWORD.sub(r"\1***@", content) if isinstance(content, str) else content
 
 
 class _Loader(yaml.SafeLoader):

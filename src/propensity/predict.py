@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import tempfile
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -97,21 +98,36 @@ class Predictor:
         self._lock = threading.Lock()  # a connection serves one call at a time
 
     @classmethod
-    def load(cls, path: str | Path, *, threads: int = 0) -> Predictor:
-        """Verify a bundle's folder and load it.
+    def load(cls, path: str | Path, *, threads: int = 0, tracking_uri: str | None = None) -> Predictor:
+        """Verify a bundle and load it, from a folder or from MLflow's registry.
 
         Parameters
         ----------
         path : str or Path
+            A bundle's folder, or an address such as ``models:/propensity@champion``.
         threads : int
             Threads that LightGBM uses; 0 for all.
+        tracking_uri : str, optional
+            Where such an address is looked up; if left out, the environment's ``MLFLOW_TRACKING_URI``, or
+            what the ``params.yaml`` of the current folder says.
 
         Raises
         ------
         BundleError
             The folder is not a bundle or failed verification.
+        InputError
+            The address names no version.
+        BusyError
+            The tracking server does not answer.
         """
-        return cls(read_bundle(Path(path), threads=threads))
+        if not str(path).startswith("models:"):
+            return cls(read_bundle(Path(path), threads=threads))
+        from propensity.registry.versions import fetch_uri
+
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch) / "bundle"
+            fetch_uri(str(path), folder, uri=tracking_uri)
+            return cls(read_bundle(folder, threads=threads))
 
     def score(
         self,

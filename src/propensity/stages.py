@@ -364,14 +364,24 @@ def report(ws: Workspace, *, wanted: list[str] | None = None, sample: int = 40) 
 
 
 def track(ws: Workspace) -> str:
-    """Log the run to MLflow."""
+    """Log the run to MLflow, and register its model as the challenger."""
+    from propensity.audit.findings import Finding
     from propensity.data.files import read_json
     from propensity.evaluation.metrics import METRICS
     from propensity.loop.tracking import track_run
+    from propensity.params import without_passwords
 
     metrics = read_json(ws.reports / "metrics.json")
     window = data_window(ws)
-    tags = {"model_version": metrics["model_version"]}
+    stops = sorted({found.name for found in (Finding(**row) for row in metrics["audit"]) if found.stops})
+    tags = {
+        "model_version": metrics["model_version"],
+        "data.observed_until": str(window["observed_until"]),
+        "data.test_from": str(window["parts"]["test"]["from"]),
+        "data.test_to": str(window["parts"]["test"]["to"]),
+        "test.log_loss": str(metrics["test"]["log_loss"]),
+        "audit": f"stops: {', '.join(stops)}" if stops else "clean",
+    }
     tags |= {f"data.sha256.{name}": digest for name, digest in window["files"].items()}
     numbers = {
         f"{part}.{name}": float(metrics[part][name])
@@ -379,9 +389,16 @@ def track(ws: Workspace) -> str:
         for name in METRICS
         if metrics[part][name] is not None
     }
-    artefacts = [ws.models / "bundle", ws.reports / "metrics.json", ws.reports / "review.html"]
-    run_id = track_run(ws.params, ws.folder, metrics=numbers, tags=tags, artefacts=artefacts)
-    return f"MLflow run {run_id} in {ws.params.tracking.uri}"
+    artefacts = [ws.reports / "metrics.json", ws.reports / "model_card.md"]  # the review shows leads
+    tracked = track_run(
+        ws.params, ws.folder, ws.models / "bundle", metrics=numbers, tags=tags, artefacts=artefacts
+    )
+    again = "" if tracked.registered else ", registered before"
+    return (
+        f"MLflow run {tracked.run_id} in {without_passwords(ws.params.tracking.uri)}; model "
+        f"{tracked.version.model_version} is version {tracked.version.number} of {ws.params.tracking.model}"
+        f"{again}, the challenger"
+    )
 
 
 def _judged_weights(ws: Workspace, snapshots: Any, parts: Any) -> tuple[Any, dict[str, Any] | None]:

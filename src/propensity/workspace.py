@@ -45,6 +45,11 @@ class Workspace:
         return champion if champion.exists() else self.models / "bundle"
 
     @property
+    def promotions(self) -> Path:
+        """What was promoted, refused and rolled back: one record each."""
+        return self.models / "promotions"
+
+    @property
     def reports(self) -> Path:
         """Metrics and the review."""
         return self.folder / "reports"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import errno
 import fcntl
 import hashlib
 import json
@@ -100,15 +102,21 @@ def write_parquet(table: pd.DataFrame | pa.Table, path: Path) -> None:
 
 @contextmanager
 def replaced_folder(folder: Path) -> Iterator[Path]:
-    """Yield an empty folder beside `folder`, and let it take that one's place when the block succeeds."""
+    """Yield an empty folder beside `folder`, and let it take that one's place when the block succeeds.
+
+    There is no moment without `folder`, whenever the process ends.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
-        fresh, old = Path(name) / "new", Path(name) / "old"
+        fresh = Path(name) / "new"
         fresh.mkdir()
         yield fresh
+        for path in [*fresh.rglob("*"), fresh]:
+            _sync(path)
         if folder.exists():
-            folder.rename(old)
-        fresh.rename(folder)
+            _exchange(fresh, folder)
+        else:
+            fresh.rename(folder)
         _sync(folder.parent)
 
 
@@ -145,6 +153,21 @@ def _temporary_beside(path: Path) -> Path:
     temporary = Path(name)
     temporary.unlink()  # writers such as DuckDB's COPY create the file themselves
     return temporary
+
+
+def _exchange(one: Path, other: Path) -> None:
+    """Swap two folders in one step, where the file system can, else in three."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    at_here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE: rename(2) itself replaces empty folders only
+    if libc.renameat2(at_here, os.fsencode(one), at_here, os.fsencode(other), exchange) == 0:
+        return
+    code = ctypes.get_errno()
+    if code not in (errno.EINVAL, errno.ENOSYS):
+        raise OSError(code, os.strerror(code), str(other))
+    aside = one.with_name("old")
+    other.rename(aside)
+    one.rename(other)
+    aside.rename(one)
 
 
 def _sync(path: Path) -> None:
