@@ -55,6 +55,14 @@ MakeTable = Callable[..., ir.Table]
 
 
 @pytest.fixture(scope="session")
+def nightly_workspace(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small workspace with a bundle and nothing scored yet; tests work on copies."""
+    from nightly_cases import make_workspace
+
+    return make_workspace(tmp_path_factory.mktemp("nightly"))
+
+
+@pytest.fixture(scope="session")
 def con() -> Iterator[Any]:
     """DuckDB in memory, its clock in UTC."""
     backend = ibis.duckdb.connect()

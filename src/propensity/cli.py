@@ -135,10 +135,16 @@ def score(
     ] = None,
     previous: Annotated[
         str | None,
-        typer.Option(help="Say what changed since the scores of this file, in scores/changes.parquet."),
+        typer.Option(
+            help="Say what changed since the scores of this file, or since the history's latest, in "
+            "scores/changes.parquet."
+        ),
     ] = None,
     previous_bundle: Annotated[
         str | None, typer.Option(help="The bundle those scores are by, where it is another one.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The bundle to score with; the champion, or the latest, if left out.")
     ] = None,
 ) -> None:
     """Score leads from the raw tables, and write scores/scores.parquet."""
@@ -160,6 +166,7 @@ def score(
             as_of=as_of,
             previous=previous,
             previous_bundle=previous_bundle,
+            model=model,
         )
     typer.echo(told)
 

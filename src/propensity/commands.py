@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from propensity.gathering import read_words
-from propensity.scoring.tables import score_tables
+from propensity.scoring.tables import Outlet, score_tables
 from propensity.workspace import Workspace, shown
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ def score_raw(
     as_of: str | None,
     previous: str | None = None,
     previous_bundle: str | None = None,
+    model: str | None = None,
 ) -> str:
     """Score from the raw tables: the open leads of the params' files, or every lead of the files given.
 
@@ -32,14 +33,18 @@ def score_raw(
     ----------
     ws : Workspace
     leads, events : str, optional
-        Files to read instead of those in params, relative to the workspace.
+        Files to read instead of those in params, relative to the workspace. With files of their own, leads
+        are no night's run: neither the history nor a database takes them.
     as_of : str, optional
         The moment of scoring; without a zone it is in ``data.timezone``.
     previous : str, optional
         The scores of an earlier scoring to compare with, relative to the workspace; the file of the
-        latest scores will do.
+        latest scores will do. ``latest``: the last run in the history.
     previous_bundle : str, optional
         The folder of the bundle that gave them, relative to the workspace.
+    model : str, optional
+        The folder of the bundle to score with, relative to the workspace; the champion, or while there is
+        none the latest bundle, if left out.
 
     Raises
     ------
@@ -52,22 +57,28 @@ def score_raw(
     from propensity.params import with_files
     from propensity.predict import in_utc
 
-    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    folder = ws.serving if model is None else ws.folder / model
+    made = read_bundle(folder, threads=ws.params.model.threads)
     params = with_files(ws.params, leads=leads, events=events)
-    earlier = _read_scores(ws.folder / previous) if previous else None
+    everyone = leads is not None
     con = connect(params.data, folder=ws.folder)
-    canonical = _ingest_for(ws, params, con, made, everyone=leads is not None)
-    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else None
-    scored = score_tables(
-        ws,
-        made,
-        con,
-        canonical,
-        as_of=moment,
-        everyone=leads is not None,
-        previous=_with_bundle(ws, params, con, earlier, previous_bundle, everyone=leads is not None),
-    )
-    return f"{summarise_counts(canonical.counts)}\n{scored}"
+    latest = previous == "latest"
+    earlier = _read_scores(con, ws.folder / previous) if previous and not latest else None
+    canonical = _ingest_for(ws, params, con, made, everyone=everyone)
+    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else canonical.observed_until
+    bundle = None if previous_bundle is None else ws.folder / previous_bundle
+    if latest:
+        earlier = _read_latest(ws, con, made, moment if made.plan.dated else None)
+        bundle = bundle or (None if earlier is None else _find_bundle(ws, con, earlier, made))
+    if earlier is not None and bundle is not None:
+        earlier = _with_bundle(ws, params, con, earlier, bundle, everyone=everyone)
+    kept = ws.params.scoring.history and not everyone
+    outlet = Outlet(ws.scores, told=True, history=kept)
+    scored = score_tables(ws, made, con, canonical, outlet, as_of=moment, everyone=everyone, earlier=earlier)
+    told = [summarise_counts(canonical.counts), f"model {made.model_version} of {shown(folder)}", scored]
+    if latest and earlier is None:
+        told.append("the history holds no earlier run to compare with")
+    return "\n".join(told)
 
 
 def _ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone: bool) -> Any:
@@ -89,13 +100,14 @@ def _ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone:
     )
 
 
-def _read_scores(path: Path) -> Any:
+def _read_scores(con: Any, path: Path) -> Any:
     """Read and check the scores of an earlier scoring."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from propensity.errors import InputError
     from propensity.explain.previous import NEEDED, check_previous
+    from propensity.scoring.chunks import keep_earlier
 
     try:
         table = pq.read_table(path)
@@ -106,22 +118,40 @@ def _read_scores(path: Path) -> Any:
         ) from None
     known = [name for name in NEEDED if name in table.column_names]
     frame = table.select(known).to_pandas() if len(known) == len(NEEDED) else table.to_pandas()
-    return check_previous(frame, where=shown(path))
+    return keep_earlier(con, check_previous(frame, where=shown(path)), name=shown(path))
+
+
+def _read_latest(ws: Workspace, con: Any, made: Any, moment: datetime | None) -> Any:
+    """Return the last run of the history before this one, or None."""
+    from propensity.scoring.history import find_latest
+
+    run = find_latest(ws, as_of=moment, model_version=made.model_version)
+    return None if run is None else _read_scores(con, run.path)
 
 
 def _with_bundle(
-    ws: Workspace, params: Params, con: Any, earlier: Any, folder: str | None, *, everyone: bool
+    ws: Workspace, params: Params, con: Any, earlier: Any, folder: Path, *, everyone: bool
 ) -> Any:
     """Return the earlier scores with the bundle that gave them and the tables it reads."""
-    from propensity.explain.previous import Previous
+    from dataclasses import replace
+
     from propensity.model.bundle import read_bundle
 
-    if earlier is None:
+    bundle = read_bundle(folder, threads=ws.params.model.threads)
+    tables = _ingest_for(ws, params, con, bundle, everyone=everyone).tables
+    return replace(earlier, bundle=bundle, tables=tables)
+
+
+def _find_bundle(ws: Workspace, con: Any, earlier: Any, made: Any) -> Path | None:
+    """Return where the one other model lies that gave the earlier scores, if it is at hand."""
+    from propensity.model.bundle import find_version
+
+    versions = con.to_pyarrow(earlier.scores.select("model_before").distinct())["model_before"].to_pylist()
+    others = [version for version in versions if version != made.model_version]
+    if len(others) != 1:
         return None
-    if folder is None:
-        return Previous(earlier, None, {})
-    bundle = read_bundle(ws.folder / folder, threads=ws.params.model.threads)
-    return Previous(earlier, bundle, _ingest_for(ws, params, con, bundle, everyone=everyone).tables)
+    places = [ws.models / name for name in ("champion", "previous", "bundle")]
+    return next((place for place in places if find_version(place) == others[0]), None)
 
 
 def review_leads(ws: Workspace, *, leads: Path | None, sample: int | None) -> str:

@@ -17,6 +17,7 @@ Anything else that escapes is a bug and exits with 1; a mistake on the command l
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 
 
@@ -66,6 +67,12 @@ class BusyError(PropensityError):
     """Something is locked or unreachable; the same command may succeed later."""
 
     exit_code = 75
+
+
+def hide_passwords(text: str) -> str:
+    """Return `text` with the passwords of the URLs in it as ``***``."""
+    shown = re.sub(r"(\w+://[^\s:/@]*):[^\s@]+@", r"\1:***@", text)
+    return re.sub(r"([?&](?:ssl)?password=)[^&\s'\"]*", r"\1***", shown)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from propensity.params import OPERATING, without_passwords
 from propensity.workspace import Workspace
 
 
@@ -69,7 +71,6 @@ def assemble_parts(ws: Workspace) -> Any:
     from propensity.model.bundle import Bundle, read_model
     from propensity.model.calibration import calibrator_from_json
     from propensity.model.encoding import encoding_from_json
-    from propensity.params import without_passwords
 
     candidate, calibration = ws.models / "candidate", ws.models / "calibration"
     encoding = encoding_from_json(read_json(candidate / "encoding.json"))
@@ -80,7 +81,7 @@ def assemble_parts(ws: Workspace) -> Any:
         model=read_model(candidate, encoding, blend_weight=weight, threads=ws.params.model.threads),
         calibrator=calibrator_from_json(read_json(calibration / "calibrator.json")),
         cutoffs=read_json(calibration / "cutoffs.json"),
-        params=without_passwords(ws.params.model_dump(mode="json")),
+        params=without_passwords(ws.params.model_dump(mode="json", exclude=set(OPERATING))),
         data=data_window(ws),
     )
 
@@ -102,6 +103,14 @@ def with_card(ws: Workspace, made: Any, metrics: dict[str, Any]) -> Any:
 def probe_rows(ws: Workspace) -> Any:
     """Return the rows of the calibrate part that a bundle scores again each time it is read."""
     return read_part(ws, "calibrate").head(50)
+
+
+def scores_of(ws: Workspace, model_version: str) -> Path:
+    """Return where the pipeline's own scores belong: apart while a champion of another model is in use."""
+    from propensity.model.bundle import find_version
+
+    champion = find_version(ws.champion)
+    return ws.scores if champion in (None, model_version) else ws.challenger_scores
 
 
 def actions_document(ws: Workspace, made: Any) -> dict[str, Any]:

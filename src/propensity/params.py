@@ -11,10 +11,20 @@ from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
-from propensity.errors import InputError, ParamsError, nearest
+from propensity.errors import InputError, ParamsError, hide_passwords, nearest
 
+# Sections that say what becomes of scores. A model is the same whatever they hold, so no bundle keeps them.
+OPERATING = frozenset({"scoring"})
 BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "email", "social", "sales")
 
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
@@ -31,10 +41,17 @@ class Section(BaseModel):
 
 
 class Database(Section):
-    """A table of a database, such as ``{url: duckdb:///crm.duckdb, table: leads}``."""
+    """A table of a database, such as ``{url: duckdb:///crm.duckdb, table: leads}``.
 
-    url: str
+    Wherever the section is written or shown, a password in the URL is ``***``.
+    """
+
+    url: str = Field(repr=False)
     table: str
+
+    @field_serializer("url")
+    def _hide_password(self, url: str) -> str:
+        return hide_passwords(url)
 
 
 class Source(Section):
@@ -420,6 +437,16 @@ class PromotionParams(Section):
     capacity: CapacityParams = CapacityParams()
 
 
+class ScoringParams(Section):
+    """What ``propensity score`` does with the scores, and when it refuses to replace the last ones."""
+
+    to: Database | None = None
+    chunk_rows: Annotated[int, Field(ge=1)] = 50_000
+    max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
+    history: bool = True
+    keep_days: Days | None = None
+
+
 class TrackingParams(Section):
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "propensity"
@@ -441,6 +468,7 @@ class Params(Section):
     feedback: FeedbackUseParams = FeedbackUseParams()
     card: CardParams = CardParams()
     promotion: PromotionParams = PromotionParams()
+    scoring: ScoringParams = ScoringParams()
     tracking: TrackingParams = TrackingParams()
 
     @model_validator(mode="after")
@@ -533,16 +561,17 @@ def parse_params(text: str, *, name: str = "params.yaml") -> Params:
     try:
         content = yaml.load(text, Loader=_Loader)  # noqa: S506 (a SafeLoader)
     except yaml.YAMLError as error:
-        raise ParamsError(f"{name} is not valid YAML: {error}") from None
+        raise ParamsError(hide_passwords(f"{name} is not valid YAML: {error}")) from None
     if not isinstance(content, dict):
         raise ParamsError(
-            f"{name} should hold sections such as 'data:' and 'features:', it holds {content!r}"
+            f"{name} should hold sections such as 'data:' and 'features:', "
+            f"it holds {hide_passwords(repr(content))}"
         )
     try:
         return Params.model_validate(content)
     except ValidationError as error:
         problems = "\n".join(f"  {line}" for line in _describe(error))
-        raise ParamsError(f"{name} is refused:\n{problems}") from None
+        raise ParamsError(hide_passwords(f"{name} is refused:\n{problems}")) from None
 
 
 def _describe(error: ValidationError) -> list[str]:

@@ -437,19 +437,48 @@ def score_features(
     DataFrame
         As `Predictor.score`.
     """
-    for name, n in count_unseen(table, bundle.encoding).items():
-        logger.warning("%s: %d of %d rows have a value that training did not know", name, n, len(table))
-    params = trained_with(bundle)
-    oldest = max(params.snapshots.ages_days)
+    log_unknown(bundle, count_unknown(bundle, table), len(table))
+    return score_rows(bundle, table, disqualified, previous=previous)
+
+
+def count_unknown(bundle: Bundle, table: pd.DataFrame) -> dict[str, int]:
+    """Return in how many rows of a feature table something lies outside of what the model learned from.
+
+    Returns
+    -------
+    dict
+        The name of a feature to the rows with a value of it that training did not know, and ``age_days`` to
+        the rows of leads older than any of training; what is 0 is left out.
+    """
+    oldest = max(trained_with(bundle).snapshots.ages_days)
     older = int((table["age_days"] > oldest).sum()) if bundle.plan.dated else 0
-    if older:
-        logger.warning(
-            "%d of %d leads are older than any the model learned from (%g days) and taken to be that old; "
-            "add ages to snapshots.ages_days to learn about them",
-            older,
-            len(table),
-            oldest,
-        )
+    return count_unseen(table, bundle.encoding) | ({"age_days": older} if older else {})
+
+
+def log_unknown(bundle: Bundle, counts: Mapping[str, int], n: int) -> None:
+    """Log as warnings what `count_unknown` counted in `n` rows."""
+    for name, rows in counts.items():
+        if name == "age_days":
+            logger.warning(
+                "%d of %d leads are older than any the model learned from (%g days) and taken to be that "
+                "old; add ages to snapshots.ages_days to learn about them",
+                rows,
+                n,
+                max(trained_with(bundle).snapshots.ages_days),
+            )
+        else:
+            logger.warning("%s: %d of %d rows have a value that training did not know", name, rows, n)
+
+
+def score_rows(
+    bundle: Bundle,
+    table: pd.DataFrame,
+    disqualified: pd.DataFrame,
+    *,
+    previous: Mapping[str, str] | None = None,
+) -> pd.DataFrame:
+    """Score a feature table as `score_features` does, and log nothing."""
+    params = trained_with(bundle)
     ordered = disqualified.sort_values(["lead_id", "rule"])
     rules = {str(lead): list(rows.itertuples()) for lead, rows in ordered.groupby("lead_id")}
     starts = range(0, max(len(table), 1), CHUNK_ROWS)

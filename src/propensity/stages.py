@@ -10,10 +10,18 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from propensity.gathering import assemble, data_window, gather_documents, probe_rows, read_part, with_card
+from propensity.gathering import (
+    assemble,
+    data_window,
+    gather_documents,
+    probe_rows,
+    read_part,
+    scores_of,
+    with_card,
+)
 from propensity.measuring import measure
 from propensity.reviewing import choose_review_cards, read_feedback, read_money
-from propensity.scoring.tables import score_tables
+from propensity.scoring.tables import Outlet, score_tables
 from propensity.workspace import Workspace, shown
 
 
@@ -318,14 +326,19 @@ def bundle(ws: Workspace) -> str:
 
 
 def score(ws: Workspace) -> str:
-    """Score the open leads at the last moment the data covers."""
+    """Score the open leads at the last moment the data covers, by the bundle just made.
+
+    While a champion gives the scores in use, these are the challenger's and lie in a file of their own.
+    """
     from propensity.data.ingest import read_canonical
     from propensity.data.sources import connect
     from propensity.model.bundle import read_bundle
 
     con = connect(ws.params.data, folder=ws.folder)
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
-    return score_tables(ws, made, con, read_canonical(con, ws.interim))
+    path = scores_of(ws, made.model_version)
+    outlet = Outlet(path, alone=path != ws.scores)
+    return score_tables(ws, made, con, read_canonical(con, ws.interim), outlet)
 
 
 def report(ws: Workspace, *, wanted: list[str] | None = None, sample: int = 40) -> str:
@@ -342,7 +355,7 @@ def report(ws: Workspace, *, wanted: list[str] | None = None, sample: int = 40) 
 
     made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
     metrics = read_json(ws.reports / "metrics.json")
-    scores = pd.read_parquet(ws.scores)
+    scores = pd.read_parquet(scores_of(ws, made.model_version))
     cards = choose_review_cards(ws, made, scores, wanted, sample)
     metrics["counts"]["tiers"] = scores["tier"].value_counts().to_dict()
     ingested = read_json(ws.interim / "ingest.json")

@@ -39,10 +39,14 @@ class Workspace:
         return self.folder / "models"
 
     @property
+    def champion(self) -> Path:
+        """The bundle that was promoted; it is not there before the first one was."""
+        return self.models / "champion"
+
+    @property
     def serving(self) -> Path:
         """The bundle that scores every night: the champion, or the latest one while none was promoted."""
-        champion = self.models / "champion"
-        return champion if champion.exists() else self.models / "bundle"
+        return self.champion if self.champion.exists() else self.models / "bundle"
 
     @property
     def promotions(self) -> Path:
@@ -58,6 +62,16 @@ class Workspace:
     def scores(self) -> Path:
         """The scores of the open leads."""
         return self.folder / "scores" / "scores.parquet"
+
+    @property
+    def challenger_scores(self) -> Path:
+        """The scores by the latest bundle, while a champion gives those in `scores`."""
+        return self.scores.with_name("challenger.parquet")
+
+    @property
+    def history(self) -> Path:
+        """A file for each finished run of ``propensity score``."""
+        return self.folder / "scores" / "history"
 
     @property
     def feedback(self) -> Path:

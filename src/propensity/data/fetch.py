@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,16 @@ Tables = Mapping[str, "ir.Table"]
 def fetch(con: Any, table: ir.Table) -> pd.DataFrame:
     """Execute a table expression; timestamps come in UTC microseconds, text as ``str``."""
     return con.to_pyarrow(table).to_pandas()  # type: ignore[no-any-return]
+
+
+def digest(con: Any, table: ir.Table) -> str:
+    """Return a text that is the same for the same rows, in whatever order, and else another."""
+    name = f"digested_{uuid.uuid4().hex}"
+    con.create_view(name, table)
+    sums = "count(*), sum(hash(r)), bit_xor(hash(r)), sum(hash(r, 1))"
+    found = con.con.execute(f"SELECT {sums} FROM {name} AS r").fetchone()
+    con.drop_view(name)
+    return "-".join(map(str, found))
 
 
 class CompiledQuery:

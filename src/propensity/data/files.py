@@ -10,8 +10,9 @@ import json
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,38 @@ def write_parquet(table: pd.DataFrame | pa.Table, path: Path) -> None:
     arrow = table if isinstance(table, pa.Table) else pa.Table.from_pandas(table, preserve_index=False)
     with atomic_path(path) as temporary:
         pq.write_table(arrow.replace_schema_metadata(None), temporary, compression="zstd")
+
+
+def write_tables(tables: Iterable[pa.Table], path: Path) -> int:
+    """Write tables of one schema to one Parquet file atomically, each as it comes; return the rows.
+
+    Raises
+    ------
+    ValueError
+        There is no table, and so no schema.
+    """
+    with atomic_path(path) as temporary:
+        return stream_parquet(tables, temporary)
+
+
+def stream_parquet(tables: Iterable[pa.Table], path: Path) -> int:
+    """Write tables of one schema to `path`, which `atomic_paths` gave, each as it comes; return the rows.
+
+    Raises
+    ------
+    ValueError
+        There is no table, and so no schema.
+    """
+    rest = iter(tables)
+    first = next(rest, None)
+    if first is None:
+        raise ValueError(f"no table to write to {path}")
+    schema, rows = first.schema.remove_metadata(), 0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for table in chain([first], rest):
+            writer.write_table(table.replace_schema_metadata(None).cast(schema))
+            rows += table.num_rows
+    return rows
 
 
 @contextmanager

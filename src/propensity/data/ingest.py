@@ -17,11 +17,13 @@ import pandas as pd
 from ibis.backends.duckdb import Backend
 
 from propensity.data.canonical import find_types, finish, read_columns
-from propensity.data.delimited import POSITION
+from propensity.data.delimited import FILE, POSITION, ROW
+from propensity.data.fetch import fetch
 from propensity.data.files import sha256
 from propensity.data.frames import canonical_frames
-from propensity.data.interim import Canonical, read_canonical, write_canonical
+from propensity.data.interim import REFUSED_COLUMNS, Canonical, read_canonical, write_canonical
 from propensity.data.locations import RawSource, find_source
+from propensity.data.postgresql import name_table
 from propensity.data.quarantine import (
     Tally,
     check_counts,
@@ -39,7 +41,7 @@ from propensity.data.rules import (
     with_leads,
     with_repeats,
 )
-from propensity.data.sources import Raw, connect, define, read_raw, stage
+from propensity.data.sources import Raw, connect, define, open_servers, read_raw, stage
 from propensity.data.tables import (
     AttributeType,
     TableSpec,
@@ -145,14 +147,16 @@ def ingest(
     judge_rows = partial(_accept, con, now=now, limit=data.max_quarantined, others=others)
     accepted = _accept_all(judge_rows, specs, raws)
     quarantine = join_quarantines([part.quarantine for part in accepted.values()])
+    unsettled = _unsettled(con, accepted)
     return Canonical(
-        tables={name: part.table for name, part in accepted.items()} | _unsettled(con, accepted),
+        tables={name: part.table for name, part in accepted.items()} | unsettled,
         quarantine=quarantine,
         counts=_count_table(accepted),
         attribute_types=dict(types),
         observed_until=stated or _latest(accepted),
         rule_counts=_rule_table(quarantine),
-        raw_hashes=_hash_files(sources.values(), workspace),
+        raw_hashes=_hash_raws(raws.values(), workspace),
+        refused=_refused_leads(con, accepted, unsettled.get("unsettled")),
     )
 
 
@@ -193,11 +197,13 @@ def _read_all(
     """Read each raw table once, with the columns of all canonical tables that come from it."""
     _check_all(specs, sources)
     raws: dict[RawSource, Raw] = {}
-    for name in specs:
-        source = sources[name]
-        if source not in raws:
-            shared = [spec for other, spec in specs.items() if sources[other] is source]
-            raws[source] = read_raw(con, source, [c for spec in shared for c in spec.raw_columns])
+    with open_servers(sources[name] for name in specs) as sessions:
+        for name in specs:
+            source = sources[name]
+            if source not in raws:
+                shared = [spec for other, spec in specs.items() if sources[other] is source]
+                columns = [c for spec in shared for c in spec.raw_columns]
+                raws[source] = read_raw(con, source, columns, sessions=sessions)
     return {name: raws[sources[name]] for name in specs}
 
 
@@ -256,6 +262,20 @@ def _unsettled(con: Backend, accepted: Mapping[str, _Accepted]) -> dict[str, ir.
     return {"unsettled": define(con, unsettled)}
 
 
+def _refused_leads(
+    con: Backend, accepted: Mapping[str, _Accepted], unsettled: ir.Table | None
+) -> pd.DataFrame:
+    found = [pd.DataFrame(columns=REFUSED_COLUMNS)]
+    without = set() if unsettled is None else set(fetch(con, unsettled)["lead_id"])
+    for name in ("leads", "outcomes"):
+        if name in accepted:
+            judged = accepted[name].judged
+            rows = fetch(con, judged.filter(judged[BAD]).select(file=FILE, row=ROW, lead_id="lead_id"))
+            known = rows["lead_id"].isin(without) & (name == "outcomes")
+            found.append(rows.assign(table=name, unsettled=known)[REFUSED_COLUMNS])
+    return pd.concat([part for part in found if len(part)] or found[:1], ignore_index=True)
+
+
 def _count_table(accepted: Mapping[str, _Accepted]) -> pd.DataFrame:
     rows = [(t.table, t.read, t.accepted, t.quarantined) for t in (part.tally for part in accepted.values())]
     return pd.DataFrame(rows, columns=["table", "read", "accepted", "quarantined"])
@@ -286,8 +306,12 @@ def _as_utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
-def _hash_files(sources: Iterable[RawSource], workspace: Path) -> dict[str, str]:
+def _hash_raws(raws: Iterable[Raw], workspace: Path) -> dict[str, str]:
     """Name files from the workspace, so that moving it does not change what is recorded."""
-    found = {file for source in sources for file in source.files}
+    read = list(raws)
+    found = {file for raw in read for file in raw.source.files}
     named = {Path(os.path.relpath(file, workspace)).as_posix(): sha256(file) for file in found}
+    for raw in read:
+        if raw.digest is not None:
+            named[name_table(str(raw.source.url), str(raw.source.table))] = raw.digest
     return dict(sorted(named.items()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from propensity.errors import InputError
 
 _SUMMARY, _QUARANTINE = "ingest.json", "quarantine.parquet"
 _COUNTS = ["table", "read", "accepted", "quarantined"]
+REFUSED_COLUMNS = ["table", "file", "row", "lead_id", "unsettled"]
 _RULES = ["table", "rule", "column", "rows"]
 
 
@@ -44,7 +45,11 @@ class Canonical:
     rule_counts
         ``table, rule, column, rows``; a row counts under each rule it broke.
     raw_hashes
-        SHA-256 of each raw file by its path relative to the workspace.
+        SHA-256 of each raw file by its path relative to the workspace, and of what was read from each table
+        of a server by server, database and table.
+    refused
+        ``table, file, row, lead_id, unsettled``: whose the refused rows of leads and outcomes are, and
+        whether that lead is without an outcome for it. Not kept in files; empty after `read_canonical`.
     """
 
     tables: dict[str, ir.Table]
@@ -54,6 +59,7 @@ class Canonical:
     observed_until: datetime | None
     rule_counts: pd.DataFrame
     raw_hashes: dict[str, str]
+    refused: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=REFUSED_COLUMNS))
 
 
 def write_canonical(canonical: Canonical, folder: Path) -> None:

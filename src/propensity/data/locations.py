@@ -7,7 +7,7 @@ import re
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -19,27 +19,35 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import read_header
-from propensity.errors import BusyError, InputError, ParamsError, nearest, some
+from propensity.data.postgresql import find_columns, is_postgresql, open_session
+from propensity.errors import BusyError, InputError, ParamsError, hide_passwords, nearest, some
 from propensity.params import Database
 
 _DELIMITED = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz", ".txt.gz")
 _PARQUET = (".parquet", ".pq")
-_DUCKDB = "duckdb:///"
+DUCKDB = "duckdb:///"
 
 
 @dataclass(frozen=True)
 class RawSource:
-    """A raw table that was found: its files, in order of name, and the columns in the first of them."""
+    """A raw table that was found: its files, in order of name, and the columns in the first of them.
 
-    kind: Literal["delimited", "parquet", "duckdb"]
+    A table of a server has no files, and a URL that messages show without its password.
+    """
+
+    kind: Literal["delimited", "parquet", "duckdb", "postgresql"]
     files: tuple[Path, ...]
     columns: tuple[str, ...]
     delimiter: str | None = None
     table: str | None = None
+    url: str | None = field(default=None, repr=False)
+    section: str = ""
 
     @property
     def where(self) -> str:
         """How messages call it."""
+        if self.url is not None:
+            return f"table {self.table!r} of {hide_passwords(self.url)}"
         if self.table is not None:
             return f"table {self.table!r} of {self.files[0]}"
         more = f" and {len(self.files) - 1} more" if len(self.files) > 1 else ""
@@ -62,7 +70,7 @@ def find_source(path: str | Database, workspace: Path, *, delimiter: str, sectio
     InputError
         Nothing is there, or it cannot be read.
     BusyError
-        The database is open elsewhere for writing.
+        The database is open elsewhere for writing, or does not answer.
     """
     if isinstance(path, Database):
         return _find_database(path, workspace, section)
@@ -123,7 +131,7 @@ def _kind_of_file(file: Path, section: str) -> Literal["delimited", "parquet"]:
         return "delimited"
     raise InputError(
         f"{section}.path: {file} is of no known kind; supported are {', '.join((*_DELIMITED, *_PARQUET))} "
-        f"and {{url: {_DUCKDB}FILE, table: NAME}}"
+        f"and {{url: {DUCKDB}FILE or postgresql://HOST/DATABASE, table: NAME}}"
     )
 
 
@@ -162,12 +170,19 @@ def _check_same_columns(first: Sequence[str], names: Sequence[str], first_file: 
 
 
 def _find_database(source: Database, workspace: Path, section: str) -> RawSource:
-    if not source.url.startswith(_DUCKDB):
+    if is_postgresql(source.url):
+        with open_session(source.url, section=f"{section}.path") as session:
+            found = find_columns(session, source.table)
+        _check_names(list(found), Path(source.table))
+        return RawSource(
+            "postgresql", (), tuple(found), table=source.table, url=source.url, section=f"{section}.path"
+        )
+    if not source.url.startswith(DUCKDB):
         raise InputError(
             f"{section}.path.url: {source.url.split('://')[0]}:// is not supported; "
-            f"expected {_DUCKDB}FILE, or export the table to Parquet or CSV"
+            f"expected {DUCKDB}FILE, postgresql://HOST/DATABASE, or export the table to Parquet or CSV"
         )
-    file = workspace / source.url.removeprefix(_DUCKDB)
+    file = workspace / source.url.removeprefix(DUCKDB)
     if not file.is_file():
         raise InputError(f"{section}.path.url: {file} does not exist{_beside(file)}")
     con = ibis.duckdb.connect()

@@ -6,9 +6,11 @@ import shutil
 import tempfile
 import uuid
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -16,7 +18,9 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import FILE, POSITION, ROW, Malformed, stage_delimited
+from propensity.data.files import sha256
 from propensity.data.locations import RawSource, as_input_error, attached, table_in
+from propensity.data.postgresql import copy_table, open_snapshot
 from propensity.errors import InputError, ParamsError
 from propensity.params import DataParams
 
@@ -32,11 +36,14 @@ class Raw:
         within it from 1 (``__row``), and a running number over all files (``__position``).
     malformed
         The other records; only delimited files have any.
+    digest
+        SHA-256 of what was read from a server, which has no files to hash.
     """
 
     source: RawSource
     table: ir.Table
     malformed: tuple[Malformed, ...] = ()
+    digest: str | None = None
 
 
 def connect(params: DataParams, *, folder: Path | None = None) -> Backend:
@@ -83,24 +90,56 @@ def staging_path(con: Backend) -> Path:
     return Path(folder) / f"{uuid.uuid4().hex}.parquet"
 
 
-def read_raw(con: Backend, source: RawSource, columns: Sequence[str]) -> Raw:
+@contextmanager
+def open_servers(sources: Iterable[RawSource]) -> Iterator[dict[str, Any]]:
+    """Open one session for each server that raw tables are read from, so that they are as of one moment.
+
+    Yields
+    ------
+    dict
+        A session by the URL of the sources.
+    """
+    with ExitStack() as stack:
+        sessions: dict[str, Any] = {}
+        for source in sources:
+            if source.url is not None and source.url not in sessions:
+                opened = open_snapshot(source.url, section=source.section)
+                sessions[source.url] = stack.enter_context(opened)
+        yield sessions
+
+
+def read_raw(
+    con: Backend, source: RawSource, columns: Sequence[str], *, sessions: Mapping[str, Any] | None = None
+) -> Raw:
     """Return the rows of a raw table, with the named columns.
 
     Delimited text is all text here, whatever it looks like. All is staged, so that a file that changes
     meanwhile does not, and nothing later can fail on reading it.
 
+    Parameters
+    ----------
+    sessions
+        From `open_servers`; a server is asked in a session of its own if left out.
+
     Raises
     ------
     InputError
         A file is damaged, holds no rows, or none that are well formed.
+    BusyError
+        A server does not answer.
     """
     columns = list(dict.fromkeys(columns))
     if source.kind == "delimited":
         raw = _read_delimited(con, source, columns)
     elif source.kind == "parquet":
         raw = _read_parquet(con, source, columns)
-    else:
+    elif source.kind == "duckdb":
         raw = _read_database(con, source, columns)
+    elif sessions is not None:
+        raw = _read_server(con, source, columns, sessions[str(source.url)])
+    else:
+        with open_servers([source]) as opened:
+            raw = _read_server(con, source, columns, opened[str(source.url)])
     if con.to_pyarrow(raw.table.count()).as_py() == 0:
         raise InputError(_empty(raw))
     return raw
@@ -149,6 +188,14 @@ def _read_database(con: Backend, source: RawSource, columns: list[str]) -> Raw:
         row = ibis.row_number() + 1
         place = {FILE: ibis.literal(file.name), ROW: row, POSITION: row}
         return Raw(source, stage(con, table.select(*columns, **place)))
+
+
+def _read_server(con: Backend, source: RawSource, columns: list[str], session: Any) -> Raw:
+    target = staging_path(con)
+    copy_table(session, str(source.table), columns, target, where=source.where)
+    table = con.read_parquet(target)
+    place = {FILE: ibis.literal(str(source.table)), POSITION: table[ROW]}
+    return Raw(source, table.mutate(**place), digest=sha256(target))
 
 
 def _together(con: Backend, tables: Sequence[ir.Table]) -> ir.Table:

@@ -15,6 +15,7 @@ event can only be seen from a moment at which it has happened, so time comes bef
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -147,15 +148,18 @@ def crossings_csv(crossed: pd.DataFrame) -> str:
     return str(shown.to_csv(index=False, lineterminator="\n"))
 
 
-def summarise_changes(changes: pd.DataFrame, previous: pd.DataFrame) -> str:
-    """Return in a sentence how many leads were compared, moved, came and went."""
-    compared = changes["change"].notna()
-    crossed = changes["crossed"].value_counts()
-    gone = ~previous["lead_id"].isin(changes["lead_id"])
+def tell_changes(counts: Mapping[str, int]) -> str:
+    """Return in a sentence how many leads were compared, moved, came and went.
+
+    Parameters
+    ----------
+    counts : mapping
+        ``compared, up, down, new, gone``.
+    """
     return (
-        f"{int(compared.sum()):,} leads compared with the scoring before, {crossed.get('up', 0):,} in a "
-        f"higher tier and {crossed.get('down', 0):,} in a lower one; {int((~compared).sum()):,} leads are "
-        f"new since, {int(gone.sum()):,} are no longer scored"
+        f"{counts['compared']:,} leads compared with the scoring before, {counts['up']:,} in a higher tier "
+        f"and {counts['down']:,} in a lower one; {counts['new']:,} leads are new since, "
+        f"{counts['gone']:,} are no longer scored"
     )
 
 

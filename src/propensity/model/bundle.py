@@ -160,6 +160,12 @@ def read_bundle(folder: Path, *, threads: int = 0) -> Bundle:
     return bundle
 
 
+def find_version(folder: Path) -> str | None:
+    """Return the name of the model that a folder says it holds; None where there is no bundle."""
+    path = folder / MANIFEST
+    return str(_read_manifest(folder)["model_version"]) if path.exists() else None
+
+
 def verify_files(folder: Path) -> dict[str, Any]:
     """Check the manifest's seal and each file's hash, and return the manifest.
 

@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from propensity.gathering import read_part
+from propensity.scoring.chunks import Earlier, Job, score_chunk
+from propensity.scoring.counts import add_counts, check_refused, count_leads, list_refused, tell_counts
+from propensity.scoring.history import append_run
+from propensity.scoring.parts import (
+    Parts,
+    make_key,
+    open_parts,
+    read_mark,
+    read_scores,
+    remove_parts,
+    write_part,
+)
+from propensity.scoring.progress import shown_progress
+from propensity.scoring.results import CHANGES, replace_results
 from propensity.workspace import Workspace, shown
+
+
+@dataclass(frozen=True)
+class Outlet:
+    """Where scores go.
+
+    Attributes
+    ----------
+    scores : Path
+        The file of scores; changes since an earlier scoring lie beside it.
+    told : bool
+        Whether what became of every lead is written beside it too, and too many refused leads stop all.
+    history : bool
+        Whether the scores are kept in the history.
+    alone : bool
+        Whether the file is the only one; what lies beside it then belongs to other scores and stays.
+    """
+
+    scores: Path
+    told: bool = False
+    history: bool = False
+    alone: bool = False
 
 
 def score_tables(
@@ -14,12 +53,16 @@ def score_tables(
     made: Any,
     con: Any,
     canonical: Any,
+    outlet: Outlet,
     *,
     as_of: datetime | None = None,
     everyone: bool = False,
-    previous: Any | None = None,
+    earlier: Earlier | None = None,
 ) -> str:
     """Score canonical tables: the leads open at `as_of`, or everyone in them.
+
+    They are scored in chunks, each kept as it is done. A scoring that was killed and is started again on the
+    same tables goes on where it was; until all is done the last results stay as they are.
 
     Parameters
     ----------
@@ -27,114 +70,202 @@ def score_tables(
     made : Bundle
     con : ibis backend
     canonical : Canonical
+    outlet : Outlet
     as_of : datetime, optional
         The last moment the data covers if left out.
     everyone : bool
         Take every lead to be open, as in a file of leads that is handed in to be scored.
-    previous : Previous, optional
+    earlier : Earlier, optional
         The scoring to compare with. The changes since are then written beside the scores; without it, those
         of another scoring are removed.
+
+    Raises
+    ------
+    QuarantineError
+        More leads than ``scoring.max_quarantined`` could not be scored; nothing is replaced.
     """
+    from propensity.data.files import milestone
+
+    moment = (as_of or canonical.observed_until) if made.plan.dated else None
+    spine = _make_spine(ws, con, canonical, moment=moment, everyone=everyone)
+    counts = count_leads(con, canonical, spine, moment=moment, everyone=everyone)
+    if outlet.told:
+        check_refused(counts, ws.params.scoring.max_quarantined)
+    job = Job(
+        con=con,
+        made=made,
+        tables=canonical.tables,
+        spine=spine,
+        n=counts["scored"],
+        chunk_rows=ws.params.scoring.chunk_rows,
+        held=_tiers_before(con, ws, made, earlier),
+        earlier=earlier,
+    )
+    _check_earlier(job)
+    parts = open_parts(outlet.scores.parent / ".parts", _make_key(job))
+    totals = _score_chunks(job, parts)
+    milestone("score: all chunks done")
+    told = outlet.told
+    replace_results(
+        outlet.scores,
+        parts,
+        job.chunks,
+        alone=outlet.alone,
+        compared=earlier is not None,
+        refused=list_refused(canonical) if told else None,
+        run=_describe_run(job, parts, moment, counts, totals) if told else None,
+    )
+    milestone("score: results replaced")
+    if outlet.history:
+        tables = read_scores(parts, job.chunks)
+        append_run(ws, tables, moment, made.model_version, keep_days=ws.params.scoring.keep_days)
+        milestone("score: history appended")
+    remove_parts(parts)
+    return _tell(job, moment, counts, totals, outlet)
+
+
+def _make_spine(ws: Workspace, con: Any, canonical: Any, *, moment: datetime | None, everyone: bool) -> Any:
+    """Return the snapshots to score, kept as a file."""
     from propensity.cohort.snapshots import scoring_snapshots
-    from propensity.data.fetch import fetch
-    from propensity.decisions.rules import count_hits, rule_hits, tell_hits
-    from propensity.features.build import build_features
-    from propensity.predict import score_features, trained_with
+    from propensity.data.sources import stage
 
     tables = canonical.tables
-    moment = (as_of or canonical.observed_until) if made.plan.dated else None
-    outcomes = None if everyone else tables["outcomes"]
     leads = tables["leads"] if everyone else tables["leads"].anti_join(tables["unsettled"], "lead_id")
-    spine = scoring_snapshots(
-        leads, outcomes, as_of=moment, stages=tables.get("stages"), events=tables.get("events")
-    )
-    if moment is None and fetch(con, spine).empty:
+    outcomes = None if everyone else tables["outcomes"]
+    traces = {name: tables.get(name) for name in ("stages", "events")}
+    spine = stage(con, scoring_snapshots(leads, outcomes, as_of=moment, **traces))
+    if moment is None and con.to_pyarrow(spine.count()).as_py() == 0:
         # An undated table of closed leads: the test part stands in for the leads to come.
         test = read_part(ws, "test")["lead_id"].tolist()
-        spine = scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None)
-    spine = con.create_table("spine", spine, overwrite=True)
-    table = build_features(
-        spine,
-        tables["leads"],
-        made.plan,
-        events=tables.get("events"),
-        outcomes=tables.get("outcomes"),
-        history=tables.get("history"),
-    )
-    rules = trained_with(made).disqualify
-    hits = fetch(con, rule_hits(tables["leads"], rules))
-    held = _tiers_before(ws, previous) if trained_with(made).cutoffs.hold else None
-    features = fetch(con, table.order_by("snapshot"))
-    scores = score_features(made, features, hits, previous=held)
-    changes = _compute_changes(con, made, tables, spine, features, scores, previous)
-    hit = tell_hits(count_hits(hits[hits["lead_id"].isin(scores["lead_id"])], rules))
-    told = _write_scores(ws, scores, changes, previous)
-    tiers = ", ".join(f"{n:,} {tier}" for tier, n in scores["tier"].value_counts().items())
-    scored = f"{len(scores):,} leads scored{f' as of {moment:%Y-%m-%d %H:%M:%S} UTC' if moment else ''}"
-    left_out = fetch(con, leads.agg(n=leads.count()))["n"].item() - len(scores) if everyone else 0
-    later = f"; {left_out:,} created later are left out" if left_out else ""
-    stale = "" if "history" in tables else ", ".join(made.plan.rebuilt)
-    taken = f"; {stale} as they stand in leads, for data.history is not named" if stale else ""
-    ruled = f"; {hit}" if hit else ""
-    return f"{scored}: {tiers or 'none is open'}{later}{taken}{ruled}; {shown(ws.scores)}{told}"
+        spine = stage(con, scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None))
+    return spine
 
 
-def _compute_changes(
-    con: Any, made: Any, tables: Any, spine: Any, features: Any, scores: Any, previous: Any
-) -> Any:
-    """Return what changed since the previous scoring; None without one."""
+def _tiers_before(con: Any, ws: Workspace, made: Any, earlier: Earlier | None) -> Any:
+    """Return the tier each lead had in the earlier or else the latest scores, whichever model gave it.
+
+    None where tiers are not held, or nothing was scored yet.
+    """
+    from propensity.predict import trained_with
+
+    if not trained_with(made).cutoffs.hold:
+        return None
+    if earlier is not None:
+        return earlier.scores.select("lead_id", tier="tier_before")
+    return con.read_parquet(ws.scores).select("lead_id", "tier") if ws.scores.exists() else None
+
+
+def _check_earlier(job: Job) -> None:
+    """Refuse earlier scores that the leads at hand cannot be compared with, before any is scored."""
     from propensity.data.fetch import fetch
-    from propensity.explain.changes import compute_changes, rescore
     from propensity.explain.previous import check_comparable
-    from propensity.features.build import build_features
-    from propensity.features.states import at_moment_before, build_states
-    from propensity.predict import trained_with, voice_of
 
-    if previous is None:
-        return None
-    check_comparable(previous.scores, features, made, previous.bundle)
-    moments = con.create_table("scored_before", previous.scores[["lead_id", "as_of_before"]], overwrite=True)
-    both, optional = spine.inner_join(moments, "lead_id"), ("events", "outcomes", "history")
-    states = before = None
-    if made.plan.dated:
-        read = {name: tables.get(name) for name in optional}
-        states = fetch(con, build_states(both, tables["leads"], made.plan, **read))
-    if previous.bundle is not None:
-        read = {name: previous.tables.get(name) for name in optional}
-        at = at_moment_before(both)
-        built = build_features(at, previous.tables["leads"], previous.bundle.plan, **read)
-        before = rescore(previous.bundle, fetch(con, built))
-    words = voice_of(made, trained_with(made)).words
-    return compute_changes(made, scores, previous.scores, features, states, words=words, before=before)
+    if job.earlier is None:
+        return
+    both = job.spine.select("lead_id", "as_of").inner_join(job.earlier.scores, "lead_id")
+    if job.made.plan.dated:
+        odd = ~(both.as_of_before <= both.as_of).fill_null(False)
+    else:
+        odd = both.lead_id.isnull()
+    if job.earlier.bundle is not None:
+        known = [job.made.model_version, job.earlier.bundle.model_version]
+        odd = odd | both.model_before.notin(known)
+    rows = fetch(job.con, both.filter(odd))
+    check_comparable(rows.drop(columns="as_of"), rows[["lead_id", "as_of"]], job.made, job.earlier.bundle)
 
 
-def _write_scores(ws: Workspace, scores: Any, changes: Any, previous: Any) -> str:
-    """Write the scores, and the changes that lead to them or none; return what is said of the changes."""
-    from propensity.data.files import atomic_paths, write_parquet, write_text
-    from propensity.explain.changes import crossings, crossings_csv, summarise_changes
+def _make_key(job: Job) -> str:
+    """Return the key of a scoring: it changes with whatever could change a score or what is said of it."""
+    from propensity import __version__
+    from propensity.data.fetch import digest
 
-    beside = [ws.scores.with_name(f) for f in ("changes.parquet", "crossings.parquet", "crossings.csv")]
-    if changes is None:
-        for path in beside:
-            path.unlink(missing_ok=True)
-        write_parquet(scores, ws.scores)
-        return ""
-    crossed = crossings(changes)
-    with atomic_paths([ws.scores, *beside]) as (own, all_changes, table, readable):
-        write_parquet(scores, own)
-        write_parquet(changes, all_changes)
-        write_parquet(crossed, table)
-        write_text(crossings_csv(crossed), readable)
-    return f"\n{summarise_changes(changes, previous.scores)}; {shown(beside[0])}, {shown(beside[2])}"
+    plan = job.made.plan
+    names = ["leads"]
+    names += ["events"] if plan.event_types or plan.has_account else []
+    names += ["outcomes"] if plan.has_account else []
+    names += ["history"] if plan.rebuilt else []
+    read = {name: digest(job.con, job.tables[name]) for name in names if name in job.tables}
+    earlier = job.earlier
+    return make_key(
+        {
+            "version": __version__,
+            "model": job.made.model_version,
+            "chunk_rows": job.chunk_rows,
+            "spine": digest(job.con, job.spine),
+            "tables": read,
+            "held": None if job.held is None else digest(job.con, job.held),
+            "earlier": None if earlier is None else digest(job.con, earlier.scores),
+            "earlier_model": None
+            if earlier is None or earlier.bundle is None
+            else earlier.bundle.model_version,
+        }
+    )
 
 
-def _tiers_before(ws: Workspace, previous: Any | None) -> dict[str, str] | None:
-    """Return the tier each lead had in the previous or else the latest scores, whichever model gave it."""
-    import pandas as pd
+def _score_chunks(job: Job, parts: Parts) -> dict[str, Any]:
+    """Score the chunks that are not done yet; return the counts of all."""
+    marks = []
+    with shown_progress(job.n) as advance:
+        for number in range(job.chunks):
+            mark = read_mark(parts, number)
+            if mark is None:
+                chunk = score_chunk(job, number, scored_at=parts.scored_at)
+                write_part(parts, number, chunk.scores, chunk.changes, mark := chunk.counts)
+            marks.append(mark)
+            advance(mark["leads"])
+    return add_counts(marks)
 
-    if previous is not None:
-        return dict(zip(previous.scores["lead_id"], previous.scores["tier_before"], strict=True))
-    if not ws.scores.exists():
-        return None
-    latest = pd.read_parquet(ws.scores, columns=["lead_id", "tier"])
-    return dict(zip(latest["lead_id"], latest["tier"], strict=True))
+
+def _describe_run(
+    job: Job, parts: Parts, moment: datetime | None, counts: Mapping[str, int], totals: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what ``run.json`` tells of a scoring."""
+    return {
+        "as_of": None if moment is None else moment.isoformat(),
+        "model_version": job.made.model_version,
+        "scored_at": parts.scored_at.isoformat(),
+        "leads": dict(counts),
+        "tiers": totals["tiers"],
+        "changes": None if job.earlier is None else _count_changes(job.earlier, counts, totals),
+    }
+
+
+def _count_changes(earlier: Earlier, counts: Mapping[str, int], totals: Mapping[str, Any]) -> dict[str, Any]:
+    counted = {name: totals["changes"].get(name, 0) for name in ("compared", "up", "down")}
+    new, gone = counts["scored"] - counted["compared"], earlier.rows - counted["compared"]
+    return {"since": earlier.name, **counted, "new": new, "gone": gone}
+
+
+def _tell(
+    job: Job,
+    moment: datetime | None,
+    counts: Mapping[str, int],
+    totals: Mapping[str, Any],
+    outlet: Outlet,
+) -> str:
+    """Say what was scored, and log where leads lie outside of what the model learned from."""
+    from propensity.decisions.rules import tell_hits
+    from propensity.explain.changes import tell_changes
+    from propensity.predict import log_unknown, trained_with
+
+    log_unknown(job.made, totals["unknown"], counts["scored"])
+    tiers = sorted(totals["tiers"].items(), key=lambda item: -item[1])
+    at = f" as of {moment:%Y-%m-%d %H:%M:%S} UTC" if moment else ""
+    said = [
+        f"{counts['scored']:,} leads scored{at}: "
+        f"{', '.join(f'{n:,} {tier}' for tier, n in tiers) or 'none is open'}"
+    ]
+    if counts["created_later"]:
+        said.append(f"{counts['created_later']:,} created later are left out")
+    stale = [] if "history" in job.tables else job.made.plan.rebuilt
+    if stale:
+        said.append(f"{', '.join(stale)} as they stand in leads, for data.history is not named")
+    rules = enumerate(trained_with(job.made).disqualify, start=1)
+    hit = [{"reason": rule.reason, "leads": totals["rules"].get(str(n), 0)} for n, rule in rules]
+    lines = [tell_counts(counts)] if outlet.told else []
+    lines.append("; ".join([*said, *filter(None, [tell_hits(hit)]), shown(outlet.scores)]))
+    if job.earlier is not None:
+        changes, _, readable = (outlet.scores.with_name(name) for name in CHANGES)
+        told = tell_changes(_count_changes(job.earlier, counts, totals))
+        lines.append(f"{told}; {shown(changes)}, {shown(readable)}")
+    return "\n".join(lines)
