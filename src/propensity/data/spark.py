@@ -256,7 +256,9 @@ def read_numbered(con: SparkEngine, path: Path, columns: Sequence[str], *, row: 
 
 def write_parquet(con: SparkEngine, table: ir.Table, path: Path) -> None:
     """Write a table to a folder of Parquet files, one for each of its partitions, in their order."""
-    con.frame_of(table).write.parquet(_address(path))
+    frame, schema = con.frame_of(table), table.schema()
+    typed = [col(_quoted(name)).cast(_spark_type(kind)) for name, kind in schema.items()]
+    frame.select(*typed).write.parquet(_address(path))
 
 
 def map_batches(
@@ -286,6 +288,12 @@ def _quoted(column: str) -> str:
 
 def _schema_of(struct: pt.StructType) -> sch.Schema:
     return sch.Schema({field.name: _type_of(field.dataType) for field in struct.fields})
+
+
+def _spark_type(kind: dt.DataType) -> pt.DataType:
+    if kind.is_timestamp():
+        return pt.TimestampNTZType() if kind.timezone is None else pt.TimestampType()
+    return PySparkType.from_ibis(kind)
 
 
 def _type_of(kind: pt.DataType) -> dt.DataType:
