@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -22,6 +23,15 @@ app = typer.Typer(
 )
 
 Params = Annotated[Path, typer.Option("--params", help="The workspace's params file.")]
+
+
+class Export(StrEnum):
+    """What the scores are exported as."""
+
+    HUBSPOT = "hubspot"
+    SALESFORCE = "salesforce"
+    CSV = "csv"
+    XLSX = "xlsx"
 
 
 class _State:
@@ -146,6 +156,9 @@ def score(
     model: Annotated[
         str | None, typer.Option(help="The bundle to score with; the champion, or the latest, if left out.")
     ] = None,
+    export: Annotated[
+        list[Export] | None, typer.Option(help="Also write the scores for this system; may be repeated.")
+    ] = None,
 ) -> None:
     """Score leads from the raw tables, and write scores/scores.parquet."""
     from propensity.commands import score_raw
@@ -167,6 +180,7 @@ def score(
             previous=previous,
             previous_bundle=previous_bundle,
             model=model,
+            exports=[name.value for name in export or []],
         )
     typer.echo(told)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,6 +27,7 @@ def score_raw(
     previous: str | None = None,
     previous_bundle: str | None = None,
     model: str | None = None,
+    exports: Sequence[str] = (),
 ) -> str:
     """Score from the raw tables: the open leads of the params' files, or every lead of the files given.
 
@@ -45,12 +47,15 @@ def score_raw(
     model : str, optional
         The folder of the bundle to score with, relative to the workspace; the champion, or while there is
         none the latest bundle, if left out.
+    exports : sequence of str
+        Of `propensity.crm.exports.NAMES`; what is not among them is removed from ``scores/export``.
 
     Raises
     ------
     InputError
         A file cannot be read as what it should be; nothing is written.
     """
+    from propensity.crm.exports import check_exports
     from propensity.data.ingest import summarise_counts
     from propensity.data.sources import connect
     from propensity.model.bundle import read_bundle
@@ -61,6 +66,7 @@ def score_raw(
     made = read_bundle(folder, threads=ws.params.model.threads)
     params = with_files(ws.params, leads=leads, events=events)
     everyone = leads is not None
+    check_exports(Workspace(ws.folder, params), exports)
     con = connect(params.data, folder=ws.folder)
     latest = previous == "latest"
     earlier = _read_scores(con, ws.folder / previous) if previous and not latest else None
@@ -78,7 +84,21 @@ def score_raw(
     told = [summarise_counts(canonical.counts), f"model {made.model_version} of {shown(folder)}", scored]
     if latest and earlier is None:
         told.append("the history holds no earlier run to compare with")
+    scored_from = Workspace(ws.folder, params)
+    told += _hand_over(scored_from, con, canonical, exports, compared=earlier is not None)
     return "\n".join(told)
+
+
+def _hand_over(
+    ws: Workspace, con: Any, canonical: Any, exports: Sequence[str], *, compared: bool
+) -> list[str]:
+    """Write what other systems read of the latest scores: the feed of crossings, the exports."""
+    from propensity.crm.crossings import append_crossings
+    from propensity.crm.exports import write_exports
+
+    feed = [append_crossings(ws, con, canonical.tables.get("events"))] if compared else []
+    exported = write_exports(ws, exports)
+    return [*feed, *([exported] if exported else [])]
 
 
 def _ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone: bool) -> Any:

@@ -24,7 +24,7 @@ from pydantic import (
 from propensity.errors import InputError, ParamsError, hide_passwords, nearest
 
 # Sections that say what becomes of scores. A model is the same whatever they hold, so no bundle keeps them.
-OPERATING = frozenset({"scoring"})
+OPERATING = frozenset({"scoring", "crm"})
 BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "email", "social", "sales")
 
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
@@ -138,7 +138,7 @@ class FeedbackParams(Source):
 
 
 class DataParams(Section):
-    engine: Literal["duckdb", "spark"] = "duckdb"
+    engine: Literal["duckdb"] = "duckdb"
     timezone: str = "UTC"
     observed_until: str | None = None
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -447,6 +447,139 @@ class ScoringParams(Section):
     keep_days: Days | None = None
 
 
+CrmValue = Literal[
+    "score",
+    "probability",
+    "tier",
+    "grade",
+    "fit_grade",
+    "engagement_grade",
+    "reasons",
+    "expected_value",
+    "expected_amount",
+    "model_version",
+    "scored_at",
+]
+_HUBSPOT_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_HUBSPOT_OWN = re.compile(r"hs_.*|hubspot_.*|lifecyclestage|email|firstname|lastname|phone|company|jobtitle")
+_SALESFORCE_NAME = re.compile(r"(?=.{4,43}$)[A-Za-z](?:_?[A-Za-z0-9])*__c")
+
+
+def _check_headers(headers: list[str]) -> None:
+    folded = [header.lower() for header in headers]
+    if repeated := sorted({header for header in folded if folded.count(header) > 1}):
+        raise ValueError(f"the headers {repeated} are given to more than one column")
+
+
+class AdvanceParams(Section):
+    """How a tier moves a record on in an order of the CRM's own stages, and never back.
+
+    `column` of leads holds the stage that a record has; `mql` and `sql` are stages of `order`.
+    """
+
+    field: Text | None = None
+    column: Text
+    order: list[Text] = Field(min_length=2)
+    mql: Text | None = None
+    sql: Text | None = None
+
+    @model_validator(mode="after")
+    def _in_order(self) -> AdvanceParams:
+        folded = [stage.strip().lower() for stage in self.order]
+        if repeated := sorted({stage for stage in folded if folded.count(stage) > 1}):
+            raise ValueError(f"{repeated} stand more than once in the order")
+        targets = {tier: stage for tier in ("mql", "sql") if (stage := getattr(self, tier)) is not None}
+        if not targets:
+            raise ValueError("names a stage neither for mql nor for sql, so it would move nothing")
+        for tier, stage in targets.items():
+            if stage not in self.order:
+                raise ValueError(f"{tier} is '{stage}', which is not in the order {self.order}")
+        places = [self.order.index(stage) for stage in targets.values()]
+        if places != sorted(places):
+            raise ValueError(f"mql, '{self.mql}', comes after sql, '{self.sql}', in the order")
+        return self
+
+
+class HubspotParams(Section):
+    """What the files for HubSpot's import tool hold."""
+
+    key: Text = "lead_id"
+    header: Text = "Record ID"
+    properties: dict[CrmValue, Text] = {
+        "score": "propensity_score",
+        "probability": "propensity_probability",
+        "tier": "propensity_tier",
+        "grade": "propensity_grade",
+        "reasons": "propensity_reasons",
+        "model_version": "propensity_model_version",
+        "scored_at": "propensity_scored_at",
+    }
+    lifecycle: AdvanceParams | None = None
+    rows_per_file: Annotated[int, Field(ge=2, le=1_048_576)] = 1_048_576
+    megabytes_per_file: Annotated[float, Field(gt=0, le=512)] = 512
+
+    @model_validator(mode="after")
+    def _own_names(self) -> HubspotParams:
+        for name in self.properties.values():
+            if not _HUBSPOT_NAME.fullmatch(name) or _HUBSPOT_OWN.fullmatch(name):
+                raise ValueError(
+                    f"'{name}' is no custom property's internal name: a lower-case letter, then lower-case "
+                    "letters, digits and underscores, at most 100, and none of HubSpot's own"
+                )
+        if self.header not in ("Record ID", "Email") and not _HUBSPOT_NAME.fullmatch(self.header):
+            raise ValueError(
+                f"header is '{self.header}'; the key's header is Record ID, Email, or the internal name of a "
+                "property that requires unique values"
+            )
+        stage = [(self.lifecycle.field or "lifecyclestage")] if self.lifecycle else []
+        _check_headers([self.header, *self.properties.values(), *stage])
+        return self
+
+
+class SalesforceParams(Section):
+    """What the files for Salesforce's Bulk API and Data Loader hold."""
+
+    key: Text = "lead_id"
+    header: Text = "Id"
+    fields: dict[CrmValue, Text] = {
+        "score": "Propensity_Score__c",
+        "probability": "Propensity_Probability__c",
+        "tier": "Propensity_Tier__c",
+        "grade": "Propensity_Grade__c",
+        "reasons": "Propensity_Reasons__c",
+        "model_version": "Propensity_Model_Version__c",
+        "scored_at": "Propensity_Scored_At__c",
+    }
+    status: AdvanceParams | None = None
+    rows_per_file: Annotated[int, Field(ge=2)] = 5_000_000
+    megabytes_per_file: Annotated[float, Field(gt=0, le=150)] = 100
+
+    @model_validator(mode="after")
+    def _own_names(self) -> SalesforceParams:
+        for name in self.fields.values():
+            if not _SALESFORCE_NAME.fullmatch(name):
+                raise ValueError(
+                    f"'{name}' is no custom field's API name: a letter, then letters, digits and single "
+                    "underscores, at most 40, and __c at the end"
+                )
+        if self.header not in ("Id", "Email") and not _SALESFORCE_NAME.fullmatch(self.header):
+            raise ValueError(
+                f"header is '{self.header}'; the key's header is Id, Email, or the API name of an external "
+                "id field, such as Lead_Key__c"
+            )
+        stage = [(self.status.field or "Status")] if self.status else []
+        _check_headers([self.header, *self.fields.values(), *stage])
+        return self
+
+
+class CrmParams(Section):
+    """What ``propensity score --export`` writes for each CRM, and how far the feed of crossings reaches."""
+
+    hubspot: HubspotParams = HubspotParams()
+    salesforce: SalesforceParams = SalesforceParams()
+    crossings_days: Days = 30.0
+
+
 class TrackingParams(Section):
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "propensity"
@@ -469,6 +602,7 @@ class Params(Section):
     card: CardParams = CardParams()
     promotion: PromotionParams = PromotionParams()
     scoring: ScoringParams = ScoringParams()
+    crm: CrmParams = CrmParams()
     tracking: TrackingParams = TrackingParams()
 
     @model_validator(mode="after")

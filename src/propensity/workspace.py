@@ -74,6 +74,16 @@ class Workspace:
         return self.folder / "scores" / "history"
 
     @property
+    def exports(self) -> Path:
+        """A folder for each export of the scores."""
+        return self.folder / "scores" / "export"
+
+    @property
+    def crossings(self) -> Path:
+        """The feed of leads that crossed into or out of MQL and SQL."""
+        return self.folder / "scores" / "crossings.jsonl"
+
+    @property
     def feedback(self) -> Path:
         """The verdicts of sales, each with what was shown."""
         return self.folder / "data" / "feedback" / "feedback.parquet"

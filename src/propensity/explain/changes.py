@@ -23,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.data.cells import disarm
 from propensity.explain.contributions import compute_contributions
 from propensity.explain.points import Points, compute_points
 from propensity.explain.previous import RANK
@@ -39,7 +40,6 @@ COLUMNS = (
     "lead_id", "as_of_before", "as_of", "score_before", "score", "change", *PARTS,
     "tier_before", "tier", "crossed", "why", "model_version",
 )  # fmt: skip
-_UNSAFE = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def crossings_csv(crossed: pd.DataFrame) -> str:
     for column in ("as_of_before", "as_of"):
         shown[column] = shown[column].dt.strftime("%Y-%m-%d %H:%M:%S UTC")
     for column in ("lead_id", "tier_before", "tier", "why", "model_version"):
-        shown[column] = ["'" + cell if cell.startswith(_UNSAFE) else cell for cell in shown[column]]
+        shown[column] = [disarm(cell) for cell in shown[column]]
     return str(shown.to_csv(index=False, lineterminator="\n"))
 
 

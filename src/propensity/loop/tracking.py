@@ -12,7 +12,7 @@ from typing import Any
 from propensity.data.files import milestone
 from propensity.loop.packing import pack_model
 from propensity.model.bundle import Bundle, read_bundle, verify_files
-from propensity.params import Params, without_passwords
+from propensity.params import OPERATING, Params, without_passwords
 from propensity.registry.store import Registry, changing, open_registry, reaching
 from propensity.registry.versions import CHALLENGER, Version, find_version, register_version, set_alias
 
@@ -102,7 +102,9 @@ def _log_run(
     client = registry.client
     run = client.create_run(_experiment(registry, params.tracking.experiment), tags=dict(tags))
     run_id = str(run.info.run_id)
-    for name, value in _flatten(without_passwords(params.model_dump(mode="json"))).items():
+    for name, value in _flatten(
+        without_passwords(params.model_dump(mode="json", exclude=set(OPERATING)))
+    ).items():
         client.log_param(run_id, name, value[:LONGEST_PARAM])
     for name, number in metrics.items():
         client.log_metric(run_id, name, number)
