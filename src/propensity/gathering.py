@@ -125,9 +125,9 @@ def actions_document(ws: Workspace, made: Any) -> dict[str, Any]:
     import pandas as pd
 
     from propensity.cohort.snapshots import days
+    from propensity.data.engines import connect, read_table
     from propensity.data.fetch import fetch
     from propensity.data.ingest import read_canonical
-    from propensity.data.sources import connect
     from propensity.explain.habits import DAYS_AFTER, gather_actions
     from propensity.model.bundle import log_odds
     from propensity.model.estimators import probability_of
@@ -136,10 +136,10 @@ def actions_document(ws: Workspace, made: Any) -> dict[str, Any]:
     canonical = read_canonical(con, ws.interim)
     training = pd.read_parquet(ws.processed / "training.parquet").loc[lambda t: t["split"] != "test"]
     known = training[["lead_id", "as_of", "won"]].assign(probability=probability_of(log_odds(made, training)))
-    seen = con.read_parquet(ws.interim / "snapshots.parquet")
+    seen = read_table(con, ws.interim / "snapshots.parquet")
     if canonical.observed_until is not None:
         seen = seen.filter(seen.as_of + days(DAYS_AFTER) <= canonical.observed_until)
-    parts = con.read_parquet(ws.processed / "training.parquet").filter(lambda t: t.split != "test")
+    parts = read_table(con, ws.processed / "training.parquet").filter(lambda t: t.split != "test")
     spine = seen.semi_join(parts, ["lead_id", "as_of"]).select("snapshot", "lead_id", "as_of", "closed_at")
     numbered = fetch(con, spine)[["snapshot", "lead_id", "as_of"]]
     known = numbered.merge(known, on=["lead_id", "as_of"], validate="1:1")

@@ -138,7 +138,7 @@ class FeedbackParams(Source):
 
 
 class DataParams(Section):
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
     timezone: str = "UTC"
     observed_until: str | None = None
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import reduce
 
 import ibis.expr.types as ir
 
 from propensity.features.account import account_features
-from propensity.features.behaviour import behaviour_features
+from propensity.features.behaviour import add_part, behaviour_features, event_types
 from propensity.features.catalogue import Plan, catalogue
 from propensity.features.profile import profile_features, timing_features
 from propensity.features.visible import visible_events
@@ -47,10 +48,10 @@ def build_features(
     if plan.dated:
         parts.append(timing_features(spine, plan))
     if plan.event_types and events is not None:
-        parts += behaviour_features(visible_events(spine, events), plan)
+        parts.append(behaviour_features(visible_events(spine, events, types=event_types(plan)), plan))
     if plan.has_account and events is not None and outcomes is not None:
         parts.append(account_features(spine, leads, events, outcomes, plan))
-    return _finish(_join(spine.select("snapshot", "lead_id", "as_of"), parts), plan)
+    return _finish(reduce(add_part, parts, spine.select("snapshot", "lead_id", "as_of")), plan)
 
 
 def build_behaviour(spine: ir.Table, visible: ir.Table, plan: Plan) -> ir.Table:
@@ -65,17 +66,8 @@ def build_behaviour(spine: ir.Table, visible: ir.Table, plan: Plan) -> ir.Table:
     plan : Plan
     """
     only = replace(plan, attributes={}, qualifier_of={}, dated=False, has_channel=False, has_account=False)
-    return _finish(
-        _join(spine.select("snapshot", "lead_id", "as_of"), behaviour_features(visible, plan)), only
-    )
-
-
-def _join(spine: ir.Table, parts: list[ir.Table]) -> ir.Table:
-    joined = spine
-    for part in parts:
-        renamed = part.rename(_key="snapshot")
-        joined = joined.left_join(renamed, joined.snapshot == renamed._key).drop("_key")
-    return joined
+    keys = spine.select("snapshot", "lead_id", "as_of")
+    return _finish(add_part(keys, behaviour_features(visible, plan)), only)
 
 
 def _finish(joined: ir.Table, plan: Plan) -> ir.Table:
