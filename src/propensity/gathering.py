@@ -28,6 +28,7 @@ def gather_documents(ws: Workspace) -> dict[str, Any]:
         "grades": choose_grades(*sum_by_side(points, made.features)),
         "actions": actions_document(ws, made),
         "amounts": amounts_document(ws, made),
+        **reference_document(ws, made),
     }
 
 
@@ -159,6 +160,34 @@ def amounts_document(ws: Workspace, made: Any) -> dict[str, Any]:
     columns = amount_columns(made.plan, ws.params.model.segments)
     won = won_amounts(training, snapshots, outcomes, columns)
     return amounts_to_json(fit_amounts(won, columns, ws.params.cutoffs.value))
+
+
+def reference_document(ws: Workspace, made: Any) -> dict[str, Any]:
+    """Return, under ``reference``, what later weeks are compared with; nothing for data without dates."""
+    from datetime import datetime
+
+    from propensity.data.ingest import read_canonical
+    from propensity.data.layout import read_layout
+    from propensity.data.sources import connect
+    from propensity.loop.reference import gather_reference
+
+    if not made.plan.dated or ws.params.data.outcomes.closed_at is None:
+        return {}
+    con = connect(ws.params.data, folder=ws.folder)
+    canonical = read_canonical(con, ws.interim)
+    begun = {name: read_part(ws, name)["as_of"].min() for name in ("calibrate", "test")}
+    return {
+        "reference": gather_reference(
+            con,
+            canonical.tables,
+            made,
+            columns=read_layout(ws.params.data, ws.folder),
+            counts=canonical.counts,
+            start=begun["calibrate"].to_pydatetime(),
+            until=datetime.fromisoformat(made.data["observed_until"]),
+            tested_from=begun["test"].to_pydatetime(),
+        )
+    }
 
 
 def read_part(ws: Workspace, part: str) -> Any:
