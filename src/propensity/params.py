@@ -140,6 +140,7 @@ class FeedbackParams(Source):
 
 class DataParams(Section):
     engine: Literal["duckdb", "spark"] = "duckdb"
+    memory_limit: Annotated[str, Field(pattern=r"^[0-9]+([.][0-9]+)? ?[KMGT]i?B$")] | None = None
     timezone: str = "UTC"
     observed_until: str | None = None
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2

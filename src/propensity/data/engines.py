@@ -49,7 +49,7 @@ def connect(params: DataParams, *, folder: Path | None = None, threads: int = 0)
         That server does not see `folder`.
     """
     if params.engine == "duckdb":
-        return connect_here(folder=folder)
+        return connect_here(folder=folder, memory_limit=params.memory_limit)
     if importlib.util.find_spec("pyspark") is None:
         raise ParamsError(
             "data.engine: spark needs PySpark, which is not installed; run pip install 'propensity[spark]', "
@@ -70,14 +70,19 @@ def connect(params: DataParams, *, folder: Path | None = None, threads: int = 0)
     return con
 
 
-def connect_here(*, folder: Path | None = None) -> Engine:
-    """Return a DuckDB in memory whose session is in UTC, whatever ``data.engine`` is; `folder` as above."""
+def connect_here(*, folder: Path | None = None, memory_limit: str | None = None) -> Engine:
+    """Return a DuckDB in memory whose session is in UTC, whatever ``data.engine`` is; `folder` as above.
+
+    It spills to its folder where it would hold more than `memory_limit`, such as ``4GB``.
+    """
+    bounds = {} if memory_limit is None else {"memory_limit": memory_limit}
     staging = _staging_folder(folder)
     con = ibis.duckdb.connect(
         temp_directory=str(staging),
         TimeZone="UTC",
         preserve_insertion_order=True,
         autoinstall_known_extensions=False,
+        **bounds,
     )
     weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
     return con
@@ -162,5 +167,6 @@ def _staging_folder(folder: Path | None) -> Path:
 def _staging_of(con: Engine) -> Path:
     if con.name == "pyspark":
         return Path(con.staging)
-    (folder,) = con.con.execute("SELECT current_setting('temp_directory')").fetchone()
+    # All rows are taken: a result that is not read to its end blocks the connection.
+    ((folder,),) = con.con.execute("SELECT current_setting('temp_directory')").fetchall()
     return Path(folder)
