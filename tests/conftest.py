@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import ibis
@@ -89,3 +90,11 @@ def make_table() -> MakeTable:
         return ibis.memtable(pa.Table.from_pandas(frame, schema=arrow, preserve_index=False))
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_models(tmp_path_factory) -> Path:
+    """A workspace with a champion and a better challenger; tests work on copies of it."""
+    from gated_worlds import make_two_models
+
+    return make_two_models(tmp_path_factory.mktemp("two_models"))

@@ -8,6 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from propensity.errors import PromotionError
+from propensity.loop.promotion import promote_challenger
+from propensity.model.bundle import verify_files
 from propensity.predict import Predictor
 from propensity.stages import STAGES
 from propensity.workspace import Workspace, open_workspace
@@ -64,3 +67,14 @@ def test_without_events_nothing_it_could_do_would_change_it(ws: Workspace) -> No
 
 def test_the_review_is_written(ws: Workspace) -> None:
     assert "drawn at random" in (ws.reports / "review.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.filterwarnings("ignore")  # mlflow and SQLAlchemy warn about each other
+def test_its_first_model_is_held_against_the_win_rate_on_the_test_part(ws: Workspace) -> None:
+    STAGES["track"](ws)
+    tested = pd.read_parquet(ws.processed / "training.parquet").query("split == 'test'")
+    found = f"{tested['lead_id'].nunique():,} leads with {tested['won'].sum():,} wins: the test part"
+    with pytest.raises(PromotionError, match=rf"{found}(?s:.*)not shown to tell more"):
+        promote_challenger(ws, by=None, force=None, dry_run=False)
+    promote_challenger(ws, by=None, force="the sample is small", dry_run=False)
+    assert verify_files(ws.models / "champion") == verify_files(ws.models / "bundle")

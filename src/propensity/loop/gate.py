@@ -15,6 +15,7 @@ from propensity.errors import some
 from propensity.evaluation.metrics import Vector, Won
 from propensity.evaluation.paired import compare_models
 from propensity.evaluation.reliability import sum_by_group
+from propensity.model.bundle import Bundle
 from propensity.params import PromotionParams
 
 LEVEL = 0.95
@@ -61,15 +62,34 @@ def check_enough(rows: pd.DataFrame, why: str, params: PromotionParams, *, first
     """
     leads, wins = int(rows["lead_id"].nunique()), int(rows.loc[rows["won"].astype(bool), "lead_id"].nunique())
     figures: dict[str, Any] = {"leads": leads, "wins": wins, "snapshots": len(rows)}
-    if leads:
+    dated = bool(rows["as_of"].notna().any())
+    if dated:
         figures |= {"from": rows["as_of"].min(), "to": rows["as_of"].max()}
     enough = leads >= params.min_leads and wins >= params.min_wins
-    period = f", scored from {figures['from']:%Y-%m-%d} to {figures['to']:%Y-%m-%d}" if leads else ""
+    period = f", scored from {figures['from']:%Y-%m-%d} to {figures['to']:%Y-%m-%d}" if dated else ""
     found = f"{leads:,} leads with {wins:,} wins{period}: {why}" if leads else why
     if first:
         return Check("enough", None, found, figures)
     asked = f"promotion.min_leads asks for {params.min_leads:,}, promotion.min_wins for {params.min_wins:,}"
     return Check("enough", enough, found if enough else f"too few to tell: {found}; {asked}", figures)
+
+
+def check_recentred(champion: Bundle | None, challenger: Bundle) -> Check | None:
+    """Say that the challenger is the champion with a shift that outcomes since asked for; None if it is not.
+
+    Those outcomes are what `propensity.evaluation.recentring.propose_shift` held against the champion, and it
+    proposes a shift only where noise does not explain it. The order of leads stays, so no slice can fall.
+    """
+    records = challenger.data.get("recentred", [])
+    if champion is None or not records or records[-1]["model_version"] != champion.model_version:
+        return None
+    last = records[-1]
+    low, high = last["shift_interval"]
+    said = (
+        f"the champion with {last['shift']:+.3f} [{low:+.3f}, {high:+.3f}] added to its log-odds, as "
+        f"{last['n']:,} snapshots that became final until {last['observed_until'][:10]} ask for"
+    )
+    return Check("enough", True, said, {key: last[key] for key in ("n", "wins", "shift", "shift_interval")})
 
 
 def check_log_loss(comparison: pd.DataFrame, params: PromotionParams) -> Check:

@@ -68,6 +68,9 @@ def hand_over(ws: Workspace, registry: Registry, change: Handover) -> None:
     BusyError
         The champion in MLflow is not the expected one any more, or MLflow does not answer.
     """
+    if change.previous is not None:
+        # Once the alias has moved, the workspace has to hold both bundles, whatever becomes of MLflow.
+        place_bundle(ws, registry, change.previous, ws.models / CHAMPION)
     place_bundle(ws, registry, change.champion, ws.models / INCOMING)
     milestone("promote: bundle staged")
     _write_journal(ws, change)
@@ -126,6 +129,7 @@ def recover(ws: Workspace) -> str:
     """
     change = pending(ws)
     if change is None:
+        _sweep(ws)
         return ""
     if change.state == "moved":
         _finish(ws, change)
@@ -149,8 +153,6 @@ def recover_offline(ws: Workspace) -> str:
     Until MLflow can be asked, ``models/champion`` holds one whole bundle: the champion before, or, after a
     rollback without MLflow, the one after.
     """
-    if not (ws.promotions / JOURNAL).exists():
-        return ""
     try:
         return recover(ws)
     except BusyError as error:
@@ -213,21 +215,30 @@ def version_to_json(version: Version | None) -> dict[str, Any] | None:
 
 
 def _move_aliases(registry: Registry, change: Handover) -> None:
-    """Name the new champion in MLflow, if the one before is still what was expected."""
+    """Name the new champion in MLflow, if the one before is still what was expected.
+
+    A server has no request that does both, so it is asked again afterwards: of two that were let through, at
+    most the later one stays.
+    """
     with changing(registry):
-        now = version_at(registry, CHAMPION)
-        if _number(now) not in (_number(change.expected), change.champion.number):
-            raise SupersededError(
-                f"the champion is version {_number(now) or 'none'} at {registry.shown} by now, and what was "
-                f"found was found against version {_number(change.expected) or 'none'}; run the command again"
-            )
+        _check_expected(registry, change, (_number(change.expected), change.champion.number))
         set_alias(registry, CHAMPION, change.champion.number)
         milestone("promote: champion named")
         if change.previous is not None:
             set_alias(registry, PREVIOUS, change.previous.number)
         milestone("promote: previous named")
         tag_version(registry, change.champion.number, record_tags(change.record))
+        _check_expected(registry, change, (change.champion.number,))
     milestone("promote: version tagged")
+
+
+def _check_expected(registry: Registry, change: Handover, allowed: tuple[str | None, ...]) -> None:
+    now = _number(version_at(registry, CHAMPION))
+    if now not in allowed:
+        raise SupersededError(
+            f"the champion is version {now or 'none'} at {registry.shown} by now, and this was found "
+            f"against version {_number(change.expected) or 'none'}; run the command again"
+        )
 
 
 def record_tags(record: Mapping[str, Any]) -> dict[str, str]:
@@ -258,8 +269,17 @@ def _place_both(ws: Workspace, change: Handover) -> None:
 
 
 def _forget(ws: Workspace) -> None:
-    shutil.rmtree(ws.models / INCOMING, ignore_errors=True)
+    _sweep(ws)
     (ws.promotions / JOURNAL).unlink(missing_ok=True)
+
+
+def _sweep(ws: Workspace) -> None:
+    """Remove what a killed command left of folders that it was writing."""
+    names = (INCOMING, CHAMPION, PREVIOUS, "bundle")
+    begun = [path for name in names for path in ws.models.glob(f".{name}.*")]
+    for folder in [ws.models / INCOMING, *begun]:
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def _write_journal(ws: Workspace, change: Handover) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import yaml
 
 from propensity.data.tables import Field, TableSpec
 from propensity.loop.serving import lead_column, own_columns, request_tables
@@ -37,6 +38,17 @@ def pack_model(made: Bundle, bundle: Path, folder: Path) -> None:
         input_example=(make_example(made), {"as_of": _example_moment(made)}),
         pip_requirements=requirements(),
     )
+    _leave_out_places(folder / "MLmodel")
+
+
+def _leave_out_places(path: Path) -> None:
+    """Take out of MLflow's description where code and bundle were: it reads the copies beside it."""
+    described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    flavor = described["flavors"]["python_function"]
+    flavor["model_code_path"] = CODE.name
+    for artifact in flavor["artifacts"].values():
+        artifact["uri"] = artifact["path"]
+    path.write_text(yaml.safe_dump(described), encoding="utf-8")
 
 
 def requirements() -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import re
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,7 @@ from propensity.loop.gate import (
     check_comparable,
     check_enough,
     check_log_loss,
+    check_recentred,
     check_slices,
     check_tiers,
     check_to_json,
@@ -116,7 +118,8 @@ def promote_challenger(ws: Workspace, *, by: str | None, force: str | None, dry_
         return _lines(done, told, "nothing was changed: --dry-run")
     record = _make_record("promote", decision, champion, challenger, by, force)
     if decision.verdict != "promoted" and force is None:
-        raise PromotionError(_lines(done, told, _refuse(ws, registry, challenger, record)))
+        stays = "the champion stays" if champion else "no model is made the champion"
+        raise PromotionError(_lines(done, told, f"{stays}; {_refuse(ws, registry, challenger, record)}"))
     change = Handover(champion, challenger, champion, _file_name(record, challenger), record)
     hand_over(ws, registry, change)
     forced = f" by force: {force}" if record["verdict"] == "forced" else ""
@@ -171,10 +174,11 @@ def decide(ws: Workspace, registry: Registry, champion: Version | None, challeng
     params = ws.params.promotion
     con = connect(ws.params.data, folder=ws.folder)
     canonical = _ingest(ws, con, list(models.values()))
-    unseen = find_unseen(con, canonical, models)
-    enough = check_enough(unseen.rows, unseen.why, params, first=champion is None)
-    milestone("promote: outcomes gathered")
+    unseen = find_unseen(con, canonical, models, ws.processed)
     last = models[CHALLENGER]
+    shifted = check_recentred(models.get(CHAMPION), last)
+    enough = shifted or check_enough(unseen.rows, unseen.why, params, first=champion is None)
+    milestone("promote: outcomes gathered")
     won = unseen.rows["won"].to_numpy(dtype=bool)
     groups = unseen.rows["group"].to_numpy()
     checks, comparison = [comparable, enough], None
@@ -182,7 +186,7 @@ def decide(ws: Workspace, registry: Registry, champion: Version | None, challeng
         part = last.data["parts"]["calibrate"]
         rate = part["wins"] / part["snapshots"]
         checks.append(check_better_than_rate(won, unseen.probability[CHALLENGER], rate, groups))
-    if champion is not None and enough.passed:
+    if champion is not None and enough.passed and shifted is None:
         both = unseen.probability[CHAMPION], unseen.probability[CHALLENGER]
         table = compare(won, *both, groups, seed=ws.params.model.seed)
         comparison = {str(name): row.to_dict() for name, row in table.iterrows()}
@@ -200,7 +204,7 @@ def decide(ws: Workspace, registry: Registry, champion: Version | None, challeng
     checks.append(audit)
     if champion is not None:
         checks.append(check_tiers(open_tiers(con, canonical, models), params))
-    return Decision(_verdict(checks, first=champion is None, too_few=params.too_few), checks, comparison)
+    return Decision(judge(checks, first=champion is None, too_few=params.too_few), checks, comparison)
 
 
 def tell_decision(decision: Decision, champion: Version | None, challenger: Version) -> str:
@@ -212,15 +216,14 @@ def tell_decision(decision: Decision, champion: Version | None, challenger: Vers
     return "\n".join(lines)
 
 
-def _verdict(checks: Sequence[Check], *, first: bool, too_few: str) -> str:
+def judge(checks: Sequence[Check], *, first: bool, too_few: str) -> str:
     """Return what the checks come to; a first model is held against the win rate, however few leads."""
     wrong = [check.name for check in failed(checks) if check.name != "enough"]
     enough = next((check.passed for check in checks if check.name == "enough"), False)
     if wrong:
         return "refused"
-    if first:
-        return "promoted" if any(check.name == "log_loss" for check in checks) else "too few"
-    return "promoted" if enough or too_few == "promote" else "too few"
+    told = any(check.name == "log_loss" for check in checks) if first else bool(enough)
+    return "promoted" if told or too_few == "promote" else "too few"
 
 
 def _read_models(
@@ -245,12 +248,13 @@ def _ingest(ws: Workspace, con: Any, models: Sequence[Bundle]) -> Any:
 
 
 def _refuse(ws: Workspace, registry: Registry, challenger: Version, record: dict[str, Any]) -> str:
+    """Put a refusal on record, and return where."""
     path = ws.promotions / _file_name(record, challenger)
     write_json({name: value for name, value in record.items() if name != "after"}, path)
     milestone("promote: refusal written")
     with changing(registry):
         tag_version(registry, challenger.number, record_tags(record))
-    return f"the champion stays; {shown(path)}"
+    return shown(path)
 
 
 def _make_record(
@@ -268,7 +272,7 @@ def _make_record(
         "verdict": "forced" if forced else decision.verdict,
         "gate": decision.verdict,
         "at": _now(),
-        "by": by or getpass.getuser(),
+        "by": by or _user(),
         "reason": force,
         "said": "; ".join(f"{check.name}: {check.said}" for check in wrong),
         "challenger": version_to_json(challenger),
@@ -284,7 +288,7 @@ def _rollback(champion: Version, previous: Version, by: str | None, reason: str 
         "action": "rollback",
         "verdict": "rolled back",
         "at": _now(),
-        "by": by or getpass.getuser(),
+        "by": by or _user(),
         "reason": reason,
         "from": version_to_json(champion),
         "to": version_to_json(previous),
@@ -341,6 +345,13 @@ def _file_name(record: Mapping[str, Any], version: Version) -> str:
     """Return the name of a record's file: in the order of time, with what came of which model."""
     moment = re.sub(r"[^0-9T]", "", str(record["at"]).split("+")[0])
     return f"{moment}Z-{str(record['verdict']).replace(' ', '-')}-{version.model_version}.json"
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # in a container the user may have no name
+        return f"user {os.getuid()}"
 
 
 def _now() -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from propensity.cohort.labels import add_labels
 from propensity.cohort.snapshots import scoring_snapshots, training_snapshots
 from propensity.cohort.splits import group_of
 from propensity.data.fetch import fetch
+from propensity.data.files import read_json, to_json
 from propensity.decisions.arrivals import WEEK
 from propensity.decisions.rules import disqualified_leads, rule_hits
 from propensity.decisions.tiers import assign_tiers
+from propensity.errors import some
 from propensity.features.build import build_features
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import Vector, probability_of
@@ -54,7 +57,7 @@ class Unseen:
     why: str
 
 
-def find_unseen(con: Any, canonical: Canonical, models: Mapping[str, Bundle]) -> Unseen:
+def find_unseen(con: Any, canonical: Canonical, models: Mapping[str, Bundle], processed: Path) -> Unseen:
     """Gather the snapshots with a final outcome that none of the models has learned from.
 
     A lead counts from the moment at which the latest of the models' test parts begins: until then, labels
@@ -68,12 +71,15 @@ def find_unseen(con: Any, canonical: Canonical, models: Mapping[str, Bundle]) ->
         The tables as they are at present.
     models : mapping
         Bundles by name; the last one's ages, horizon, rules and segments count.
+    processed : Path
+        Where the training table lies. Where no dates tell what came later, its test part is taken, if all
+        models were trained on this very split.
     """
     last = list(models.values())[-1]
     params, until = trained_with(last), canonical.observed_until
     begin = _begin(models.values())
     if begin is None or until is None:
-        return _none("the tables have no dates, so nothing tells what came after the models were trained")
+        return _common_test_part(models, processed)
     tables = canonical.tables
     snapshots, _ = training_snapshots(
         tables["leads"],
@@ -112,6 +118,29 @@ def find_unseen(con: Any, canonical: Canonical, models: Mapping[str, Bundle]) ->
         list(cut),
         _arrivals(every, begin, rows["as_of"].max()),
         f"leads that came from {begin:%Y-%m-%d} on, which none of the models has learned from",
+    )
+
+
+def _common_test_part(models: Mapping[str, Bundle], processed: Path) -> Unseen:
+    """Return the test part of the training table, where all models were trained on the other parts of it."""
+    path, split = processed / "training.parquet", processed / "split.json"
+    if not path.exists() or not split.exists():
+        return _none(f"the split is not by time, and {processed} holds no training table")
+    parts = read_json(split)["parts"]
+    files = {to_json(made.data["files"]) for made in models.values()}
+    if len(files) > 1 or any(made.data["parts"] != parts for made in models.values()):
+        return _none("the split is not by time, and the models were not trained on the parts of one split")
+    table = pd.read_parquet(path)
+    rows = table[table["split"] == "test"].reset_index(drop=True)
+    lacking = {name for made in models.values() for name in made.encoding.names} - set(rows.columns)
+    if lacking:
+        return _none(f"the split is not by time, and the training table lacks {some(sorted(lacking))}")
+    return Unseen(
+        rows[["lead_id", "as_of", "won"]].assign(group=rows["lead_id"]),
+        {name: probability_of(log_odds(made, rows)) for name, made in models.items()},
+        [],
+        np.empty(0),
+        "the test part of the split that the models were trained on, for nothing tells what came later",
     )
 
 

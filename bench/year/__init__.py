@@ -1,1 +1,0 @@
-"""A year of weekly batches with planted shifts, lived through by the real commands."""
