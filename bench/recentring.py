@@ -32,7 +32,7 @@ import pandas as pd
 from sklearn.metrics import roc_auc_score
 
 from bench.cutoffs import LOGISTIC, ROOT, fit
-from propensity.commands import monitor_outcomes
+from propensity.commands import monitor_workspace
 from propensity.data.files import read_json
 from propensity.data.ingest import ingest
 from propensity.data.simulate import Simulation, simulate, write_simulation
@@ -76,7 +76,7 @@ def compare(leads: int, seed: int, factors: Sequence[float]) -> Iterator[dict[st
 def meet(folder: Path) -> dict[str, Any]:
     """Monitor a workspace, re-centre if that is proposed, and measure on the snapshots taken since."""
     ws = open_until(folder, MONITORED)
-    monitor_outcomes(ws)
+    monitor_workspace(ws)
     found = read_json(ws.reports / "monitor.json")
     made = read_bundle(ws.models / "bundle")
     after = recentre(made, found["shift"], found) if found["proposed"] else made

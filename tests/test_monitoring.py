@@ -13,9 +13,10 @@ import yaml
 from typer.testing import CliRunner
 
 from propensity.cli import app
-from propensity.commands import monitor_outcomes, promote_recentred
+from propensity.commands import monitor_workspace, promote_recentred
 from propensity.data.simulate import simulate, write_simulation
 from propensity.errors import InputError
+from propensity.evaluation.recentring import RECENTRING
 from propensity.model.bundle import log_odds, read_bundle
 from propensity.stages import STAGES
 from propensity.workspace import Workspace, open_workspace
@@ -61,8 +62,8 @@ def probabilities(workspace: Workspace) -> Any:
 
 def test_without_new_outcomes_nothing_is_proposed_and_nothing_promoted(folder) -> None:
     workspace = open_until(folder, UNTIL)
-    said = monitor_outcomes(workspace)
-    assert said.startswith("no outcome became final after 2024-12-31, where the model's data end")
+    said = monitor_workspace(workspace)[0]
+    assert "\nno outcome became final after 2024-12-31, where the model's data end" in said
     with pytest.raises(InputError, match="proposes no shift"):
         promote_recentred(workspace)
 
@@ -71,7 +72,7 @@ def test_a_shift_is_proposed_put_in_recorded_and_not_put_in_twice(folder) -> Non
     workspace = open_until(folder, LATER)
     before = probabilities(workspace)
     first = read_bundle(workspace.models / "bundle")
-    said = monitor_outcomes(workspace)
+    said = monitor_workspace(workspace)[0]
     assert "proposed: -" in said
     found = json.loads((workspace.reports / "monitor.json").read_text(encoding="utf-8"))
     assert found["model_version"] == first.model_version
@@ -80,11 +81,11 @@ def test_a_shift_is_proposed_put_in_recorded_and_not_put_in_twice(folder) -> Non
     said = promote_recentred(workspace)
     second = read_bundle(workspace.models / "bundle")
     assert second.model_version in said
-    assert second.data["recentred"] == [found]
+    assert second.data["recentred"] == [{name: found[name] for name in RECENTRING}]
     np.testing.assert_allclose(probabilities(workspace) - before, found["shift"], atol=1e-9)
     with pytest.raises(InputError, match=f"is about model {first.model_version}, the bundle holds"):
         promote_recentred(workspace)
-    monitor_outcomes(workspace)
+    monitor_workspace(workspace)[0]
     again = json.loads((workspace.reports / "monitor.json").read_text(encoding="utf-8"))
     assert again["proposed"] is False
     assert again["expected_over_observed"] == pytest.approx(1, abs=0.05)

@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from propensity import __version__
-from propensity.errors import AuditError, PropensityError
+from propensity.errors import AlarmError, AuditError, PropensityError
 
 app = typer.Typer(
     name="propensity",
@@ -239,15 +239,26 @@ def feedback(
 
 
 @app.command()
-def monitor() -> None:
-    """Compare the probabilities with the outcomes that came since, and propose a shift of their level."""
-    from propensity.commands import monitor_outcomes
+def monitor(
+    as_of: Annotated[
+        str | None,
+        typer.Option(help="The moment of the look, or now; the last one the data covers when left out."),
+    ] = None,
+    retrain: Annotated[
+        bool, typer.Option("--retrain", help="Say whether a model of the newer outcomes does better.")
+    ] = False,
+) -> None:
+    """Watch feeds, features, scores and outcomes since the training; exit code 6 for an alarm."""
+    from propensity.commands import monitor_workspace
     from propensity.data.files import locked
     from propensity.workspace import LOCK, open_workspace
 
     workspace = open_workspace(_State.params)
     with locked(workspace.folder / LOCK):
-        typer.echo(monitor_outcomes(workspace))
+        told, alarms = monitor_workspace(workspace, as_of=as_of, retrain=retrain)
+    typer.echo(told)
+    if alarms:
+        raise AlarmError(alarms)
 
 
 @app.command()

@@ -226,49 +226,76 @@ def audit_raw(ws: Workspace) -> tuple[str, str]:
     return tell_findings(findings), stops
 
 
-def monitor_outcomes(ws: Workspace) -> str:
-    """Compare the bundle's probabilities with the outcomes since, propose a shift, write monitor.json.
+def monitor_workspace(ws: Workspace, *, as_of: str | None = None, retrain: bool = False) -> tuple[str, str]:
+    """Ask all checks of what came since the training, and write what they say to ``reports/``.
+
+    Parameters
+    ----------
+    ws : Workspace
+    as_of : str, optional
+        Nothing that was known later is seen; ``now`` is the clock. Left out: the last moment of the data.
+    retrain : bool
+        Fit a model on the newer outcomes too, and compare.
+
+    Returns
+    -------
+    str
+        All that was found, as text.
+    str
+        The alarms in a line; empty if there is none.
 
     Raises
     ------
     InputError
-        The model was trained without dates.
+        The model was trained without dates, or `as_of` is no moment.
     """
     from propensity.data.files import write_json
-    from propensity.data.ingest import ingest as ingest_tables
-    from propensity.data.sources import connect
-    from propensity.evaluation.recentring import propose_shift
-    from propensity.loop.monitoring import check_dated, matured_since, tell_proposal
-    from propensity.model.bundle import log_odds, read_bundle
-    from propensity.predict import needed_types
+    from propensity.loop.bulletin import tell_alarms, tell_signals
+    from propensity.loop.lookout import ask_checks, count_statuses, sort_signals
+    from propensity.loop.monitor_history import FILE, append_history, count_coverage
+    from propensity.loop.monitoring import check_dated, measure_level, tell_proposal, watch_workspace
+    from propensity.loop.signals import signal_to_json
+    from propensity.model.bundle import read_bundle
 
-    made = read_bundle(ws.models / "bundle", threads=ws.params.model.threads)
+    made = read_bundle(ws.serving, threads=ws.params.model.threads)
     check_dated(made)
-    con = connect(ws.params.data, folder=ws.folder)
-    canonical = ingest_tables(
-        ws.params.data,
-        ws.folder,
-        now=datetime.now(UTC),
-        con=con,
-        types=needed_types(made),
-        tables={"events", "outcomes", "stages"} | ({"history"} if made.plan.rebuilt else set()),
-    )
-    until = canonical.observed_until
-    assert until is not None  # there are dates
-    table = matured_since(con, canonical.tables, made, observed_until=until)
-    found = {
-        "model_version": made.model_version,
-        "since": made.data["observed_until"],
-        "observed_until": until.isoformat(),
-        "leads": int(table["lead_id"].nunique()),
-        **propose_shift(log_odds(made, table), table["won"].to_numpy(dtype=bool), table["group"].to_numpy()),
+    gathered = watch_workspace(ws, made, as_of=_moment_given(ws, as_of))
+    watch, signals = gathered.watch, ask_checks(gathered.watch)
+    if retrain and watch.refused is None:
+        from propensity.loop.retraining import compare_retrained
+
+        seed = ws.params.model.seed
+        compared = compare_retrained(gathered.con, gathered.tables, made, until=watch.as_of, seed=seed)
+        signals = sort_signals([*signals, compared])
+    found = {"model_version": made.model_version, **measure_level(watch)}
+    history = append_history(ws.reports / FILE, watch, signals, made.model_version)
+    content = {
+        **found,
+        "as_of": watch.as_of.isoformat(),
+        "alpha": watch.alpha,
+        "statuses": count_statuses(signals),
+        "signals": [signal_to_json(signal) for signal in signals],
+        "coverage": count_coverage(history),
     }
-    write_json(found, ws.reports / "monitor.json")
-    return f"{tell_proposal(found)}; {shown(ws.reports / 'monitor.json')}"
+    write_json(content, ws.reports / "monitor.json")
+    alarmed = any(signal.status == "alarm" for signal in signals)
+    head = f"model {made.model_version} of {shown(ws.serving)}, as of {watch.as_of:%Y-%m-%d %H:%M:%S} UTC"
+    told = [head, tell_signals(signals), tell_proposal(found), shown(ws.reports / "monitor.json")]
+    return "\n".join(told), tell_alarms(signals) if alarmed else ""
+
+
+def _moment_given(ws: Workspace, as_of: str | None) -> datetime | None:
+    from propensity.predict import in_utc
+
+    if as_of is None:
+        return None
+    if as_of == "now":
+        return datetime.now(UTC)
+    return in_utc(as_of, ws.params.data.timezone).to_pydatetime()
 
 
 def promote_recentred(ws: Workspace) -> str:
-    """Put the shift that `monitor_outcomes` proposed into the workspace's bundle.
+    """Put the shift that `propensity monitor` proposed into the workspace's bundle.
 
     Raises
     ------
@@ -279,7 +306,7 @@ def promote_recentred(ws: Workspace) -> str:
 
     from propensity.data.files import read_json, write_json
     from propensity.errors import InputError
-    from propensity.evaluation.recentring import recentre
+    from propensity.evaluation.recentring import RECENTRING, recentre
     from propensity.gathering import with_card
     from propensity.measuring import measure
     from propensity.model.bundle import name_bundle, read_bundle, verify_files, write_bundle
@@ -303,7 +330,7 @@ def promote_recentred(ws: Workspace) -> str:
     if not found["proposed"]:
         raise InputError(f"{shown(path)} proposes no shift, so there is nothing to promote")
     probe = pd.read_parquet(folder / "probe.parquet").drop(columns="expected_log_odds")
-    moved = name_bundle(recentre(made, found["shift"], found), probe)
+    moved = name_bundle(recentre(made, found["shift"], {name: found[name] for name in RECENTRING}), probe)
     metrics = measure(ws, moved)
     write_json(metrics, ws.reports / "metrics.json")
     write_bundle(with_card(ws, moved, metrics), folder, probe)

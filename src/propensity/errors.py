@@ -9,6 +9,7 @@
     ├── PromotionError   3   a challenger did not pass the gate
     ├── QuarantineError  4   too large a share of the rows is bad
     ├── BundleError      5   a bundle failed verification
+    ├── AlarmError       6   the monitor raised an alarm; what it found was written and printed
     └── BusyError       75   locked or unreachable; try again later
 
 Anything else that escapes is a bug and exits with 1; a mistake on the command line exits with 2.
@@ -61,6 +62,12 @@ class BundleError(PropensityError):
     """A bundle is incomplete, was changed after it was written, or scores differently here."""
 
     exit_code = 5
+
+
+class AlarmError(PropensityError):
+    """The monitor raised an alarm: something is beyond what the reference's noise explains."""
+
+    exit_code = 6
 
 
 class BusyError(PropensityError):

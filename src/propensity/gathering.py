@@ -28,6 +28,7 @@ def gather_documents(ws: Workspace) -> dict[str, Any]:
         "grades": choose_grades(*sum_by_side(points, made.features)),
         "actions": actions_document(ws, made),
         "amounts": amounts_document(ws, made),
+        **reference_document(ws, made),
     }
 
 
@@ -125,9 +126,9 @@ def actions_document(ws: Workspace, made: Any) -> dict[str, Any]:
     import pandas as pd
 
     from propensity.cohort.snapshots import days
+    from propensity.data.engines import connect, read_table
     from propensity.data.fetch import fetch
     from propensity.data.ingest import read_canonical
-    from propensity.data.sources import connect
     from propensity.explain.habits import DAYS_AFTER, gather_actions
     from propensity.model.bundle import log_odds
     from propensity.model.estimators import probability_of
@@ -136,10 +137,10 @@ def actions_document(ws: Workspace, made: Any) -> dict[str, Any]:
     canonical = read_canonical(con, ws.interim)
     training = pd.read_parquet(ws.processed / "training.parquet").loc[lambda t: t["split"] != "test"]
     known = training[["lead_id", "as_of", "won"]].assign(probability=probability_of(log_odds(made, training)))
-    seen = con.read_parquet(ws.interim / "snapshots.parquet")
+    seen = read_table(con, ws.interim / "snapshots.parquet")
     if canonical.observed_until is not None:
         seen = seen.filter(seen.as_of + days(DAYS_AFTER) <= canonical.observed_until)
-    parts = con.read_parquet(ws.processed / "training.parquet").filter(lambda t: t.split != "test")
+    parts = read_table(con, ws.processed / "training.parquet").filter(lambda t: t.split != "test")
     spine = seen.semi_join(parts, ["lead_id", "as_of"]).select("snapshot", "lead_id", "as_of", "closed_at")
     numbered = fetch(con, spine)[["snapshot", "lead_id", "as_of"]]
     known = numbered.merge(known, on=["lead_id", "as_of"], validate="1:1")
@@ -159,6 +160,34 @@ def amounts_document(ws: Workspace, made: Any) -> dict[str, Any]:
     columns = amount_columns(made.plan, ws.params.model.segments)
     won = won_amounts(training, snapshots, outcomes, columns)
     return amounts_to_json(fit_amounts(won, columns, ws.params.cutoffs.value))
+
+
+def reference_document(ws: Workspace, made: Any) -> dict[str, Any]:
+    """Return, under ``reference``, what later weeks are compared with; nothing for data without dates."""
+    from datetime import datetime
+
+    from propensity.data.ingest import read_canonical
+    from propensity.data.layout import read_layout
+    from propensity.data.sources import connect
+    from propensity.loop.reference import gather_reference
+
+    if not made.plan.dated or ws.params.data.outcomes.closed_at is None:
+        return {}
+    con = connect(ws.params.data, folder=ws.folder)
+    canonical = read_canonical(con, ws.interim)
+    begun = {name: read_part(ws, name)["as_of"].min() for name in ("calibrate", "test")}
+    return {
+        "reference": gather_reference(
+            con,
+            canonical.tables,
+            made,
+            columns=read_layout(ws.params.data, ws.folder),
+            counts=canonical.counts,
+            start=begun["calibrate"].to_pydatetime(),
+            until=datetime.fromisoformat(made.data["observed_until"]),
+            tested_from=begun["test"].to_pydatetime(),
+        )
+    }
 
 
 def read_part(ws: Workspace, part: str) -> Any:

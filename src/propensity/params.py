@@ -23,8 +23,9 @@ from pydantic import (
 
 from propensity.errors import InputError, ParamsError, hide_passwords, nearest
 
-# Sections that say what becomes of scores. A model is the same whatever they hold, so no bundle keeps them.
-OPERATING = frozenset({"scoring", "crm"})
+# Sections that say what becomes of scores, and of what is seen of them. A model is the same whatever they
+# hold, so no bundle keeps them.
+OPERATING = frozenset({"crm", "monitor", "scoring"})
 BEHAVIOUR: tuple[Literal["web", "email", "social", "sales"], ...] = ("web", "email", "social", "sales")
 
 _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
@@ -138,7 +139,8 @@ class FeedbackParams(Source):
 
 
 class DataParams(Section):
-    engine: Literal["duckdb"] = "duckdb"
+    engine: Literal["duckdb", "spark"] = "duckdb"
+    memory_limit: Annotated[str, Field(pattern=r"^[0-9]+([.][0-9]+)? ?[KMGT]i?B$")] | None = None
     timezone: str = "UTC"
     observed_until: str | None = None
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
@@ -580,6 +582,13 @@ class CrmParams(Section):
     crossings_days: Days = 30.0
 
 
+class MonitorParams(Section):
+    """How often `propensity monitor` runs, and how many false alarms a year it may raise."""
+
+    false_alarms_per_year: Annotated[float, Field(gt=0)] = 1
+    every_days: Annotated[float, Field(gt=0)] = 7
+
+
 class TrackingParams(Section):
     uri: str = "sqlite:///mlflow.db"
     experiment: str = "propensity"
@@ -603,6 +612,7 @@ class Params(Section):
     promotion: PromotionParams = PromotionParams()
     scoring: ScoringParams = ScoringParams()
     crm: CrmParams = CrmParams()
+    monitor: MonitorParams = MonitorParams()
     tracking: TrackingParams = TrackingParams()
 
     @model_validator(mode="after")

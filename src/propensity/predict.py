@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow as pa
 
 from propensity.cohort.snapshots import make_spine
+from propensity.data.engines import connect_here
 from propensity.data.fetch import CompiledQuery
 from propensity.data.frames import canonical_frames
-from propensity.data.sources import connect
 from propensity.data.tables import AttributeType
 from propensity.decisions.amounts import AmountModel, amounts_from_json, expected_amounts
 from propensity.decisions.rules import rule_hits
@@ -376,7 +376,7 @@ class Predictor:
             )
         if plan.has_account and outcomes is None:
             raise InputError("this model reads how colleagues' leads ended; pass outcomes as a frame")
-        con = self._con = self._con or connect(self.params.data)
+        con = self._con = self._con or connect_here()
         tables = canonical_frames(
             frame,
             events,

@@ -43,10 +43,10 @@ def cohort(ws: Workspace) -> str:
     from propensity.cohort.delay import describe_horizon, episode_times, horizon_to_json, resolve_horizon
     from propensity.cohort.labels import add_labels
     from propensity.cohort.snapshots import training_snapshots
+    from propensity.data.engines import connect, read_table, write_table
     from propensity.data.fetch import fetch
-    from propensity.data.files import write_json, write_parquet
+    from propensity.data.files import atomic_path, write_json
     from propensity.data.ingest import read_canonical
-    from propensity.data.sources import connect
     from propensity.decisions.rules import count_hits, disqualified_leads, rule_hits, tell_hits
 
     con = connect(ws.params.data, folder=ws.folder)
@@ -87,10 +87,11 @@ def cohort(ws: Workspace) -> str:
         observed_until=until,
         dated_closings=dated_closings,
     )
-    table = con.to_pyarrow(labelled.order_by("snapshot"))
     counts = fetch(con, counted).iloc[0].to_dict()
-    counts["immature"] = table.num_rows - int(table["mature"].to_numpy().sum())
-    write_parquet(table, ws.interim / "snapshots.parquet")
+    with atomic_path(ws.interim / "snapshots.parquet") as path:
+        write_table(con, labelled.order_by("snapshot"), path)
+    written = read_table(con, ws.interim / "snapshots.parquet")
+    counts["immature"] = int(fetch(con, written.agg(n=(~written.mature).sum().fill_null(0)))["n"].item())
     rules = count_hits(fetch(con, rule_hits(tables["leads"], ws.params.disqualify)), ws.params.disqualify)
     described = {**counts, "rules": rules, "horizon": horizon_to_json(horizon)}
     write_json(described, ws.interim / "cohort.json")
@@ -106,10 +107,10 @@ def features(ws: Workspace) -> str:
     """Compute every feature of every mature snapshot as of its moment."""
     from functools import partial
 
+    from propensity.data.engines import connect, read_table, write_table
     from propensity.data.fetch import fetch
-    from propensity.data.files import write_json, write_parquet
+    from propensity.data.files import atomic_path, write_json
     from propensity.data.ingest import read_canonical
-    from propensity.data.sources import connect
     from propensity.features.behaviour import frequent_assets
     from propensity.features.build import build_features
     from propensity.features.catalogue import catalogue, feature_to_json, make_plan, plan_to_json
@@ -128,7 +129,7 @@ def features(ws: Workspace) -> str:
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
         assets = {str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]}
         plan = make(assets=assets)
-    snapshots = con.read_parquet(ws.interim / "snapshots.parquet")
+    snapshots = read_table(con, ws.interim / "snapshots.parquet")
     built = build_features(
         snapshots.filter(snapshots.mature),
         tables["leads"],
@@ -137,12 +138,13 @@ def features(ws: Workspace) -> str:
         outcomes=tables.get("outcomes"),
         history=history,
     )
-    table = con.to_pyarrow(built.order_by("snapshot"))
     listed = catalogue(plan)
-    write_parquet(table, ws.interim / "features.parquet")
+    with atomic_path(ws.interim / "features.parquet") as path:
+        write_table(con, built.order_by("snapshot"), path)
+    counted = con.to_pyarrow(read_table(con, ws.interim / "features.parquet").count()).as_py()
     content = {"plan": plan_to_json(plan), "catalogue": [feature_to_json(f) for f in listed]}
     write_json(content, ws.interim / "features.json")
-    return f"{len(listed)} features of {table.num_rows:,} snapshots"
+    return f"{len(listed)} features of {counted:,} snapshots"
 
 
 def split(ws: Workspace) -> str:

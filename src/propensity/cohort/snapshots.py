@@ -62,10 +62,7 @@ def snapshots_at_ages(episodes: ir.Table, ages_days: list[float]) -> ir.Table:
         The columns of `episodes` with ``as_of`` (UTC) and ``age_days``.
     """
     return ibis.union(
-        *(
-            episodes.mutate(as_of=episodes.opened_at + days(age), age_days=ibis.literal(age, "float64"))
-            for age in ages_days
-        ),
+        *(episodes.mutate(as_of=episodes.opened_at + days(age), age_days=_float(age)) for age in ages_days),
         distinct=False,
     )
 
@@ -219,6 +216,11 @@ _SPINE = {
     "created_at": pa.timestamp("us", tz="UTC"),
     "as_of": pa.timestamp("us", tz="UTC"),
 }
+
+
+def _float(number: float) -> ir.FloatingScalar:
+    """Return a float that is one in every engine: SQL takes ``0.5`` for a decimal."""
+    return ibis.literal(repr(float(number))).cast("float64")
 
 
 def _undated_open(snapshots: ir.Table) -> ir.BooleanValue:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import ibis
 import ibis.expr.types as ir
-from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import FILE, POSITION, ROW
+from propensity.data.engines import Engine
 from propensity.data.tables import GIVEN, LEADS_COLUMNS, NOW, AttributeType, Field, TableSpec
 from propensity.data.values import UTC, category_of, is_given, moment_of, number_of, text_of
 
@@ -18,7 +18,7 @@ _DTYPES = {"number": "float64", "amount": "float64", "moment": UTC, "past": UTC}
 
 
 def find_types(
-    con: Backend, raw: ir.Table, names: Sequence[str], *, missing: Sequence[str]
+    con: Engine, raw: ir.Table, names: Sequence[str], *, missing: Sequence[str]
 ) -> dict[str, AttributeType]:
     """Return which attributes are numbers.
 

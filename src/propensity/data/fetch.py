@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import uuid
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import ibis
 
+from propensity.data.rows import Declined, compile_rows
+
 if TYPE_CHECKING:
     import ibis.expr.types as ir
     import pandas as pd
     import pyarrow as pa
+
+# Beyond it the engine is faster.
+FEW_ROWS = 500
+
+logger = logging.getLogger(__name__)
 
 Tables = Mapping[str, "ir.Table"]
 
@@ -35,7 +43,7 @@ class CompiledQuery:
     """A table expression over tables that are handed in, compiled once.
 
     Compiling the features takes Ibis a hundred times as long as DuckDB takes to compute them for one
-    lead.
+    lead, and parsing and planning them takes DuckDB longer still: a few rows are computed without it.
 
     Parameters
     ----------
@@ -45,21 +53,49 @@ class CompiledQuery:
 
     def __init__(self, build: Callable[[Tables], ir.Table]) -> None:
         self._build = build
-        self._sql: dict[str, str] = {}
+        self._compiled: dict[str, Compiled] = {}
 
     def fetch(self, con: Any, tables: Mapping[str, pa.Table]) -> pd.DataFrame:
         """Compute the query for these tables; those of equal schema share one compilation."""
         key = repr([(name, table.schema) for name, table in sorted(tables.items())])
-        if key not in self._sql:
-            unbound = {
-                name: ibis.table(ibis.Schema.from_pyarrow(table.schema), name=f"given_{name}")
-                for name, table in tables.items()
-            }
-            self._sql[key] = str(ibis.to_sql(self._build(unbound), dialect="duckdb"))
+        if key not in self._compiled:
+            schemas = {name: ibis.Schema.from_pyarrow(table.schema) for name, table in tables.items()}
+            self._compiled[key] = Compiled(
+                self._build({name: ibis.table(schema, name=name) for name, schema in schemas.items()})
+            )
+        return self._compiled[key].compute(con, tables).to_pandas()  # type: ignore[no-any-return]
+
+
+class Compiled:
+    """One expression over unbound tables: computed row by row where rows are few, else by the engine.
+
+    Parameters
+    ----------
+    expression : ibis table
+    """
+
+    def __init__(self, expression: ir.Table) -> None:
+        self._expression = expression
+        self._program = compile_rows(expression)
+        self._sql: str | None = None
+
+    def compute(self, con: Any, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Compute the expression; `tables` are by the names of its unbound tables."""
+        if self._program is not None and sum(table.num_rows for table in tables.values()) <= FEW_ROWS:
+            try:
+                return self._program.compute(tables)
+            except Declined as reason:
+                logger.debug("left to the engine: %s", reason)
+        return self.compute_with_engine(con, tables)
+
+    def compute_with_engine(self, con: Any, tables: Mapping[str, pa.Table]) -> pa.Table:
+        """Compute as `compute`, in the engine however few the rows are."""
+        if self._sql is None:
+            self._sql = str(ibis.to_sql(self._expression, dialect="duckdb"))
         for name, table in tables.items():
-            con.con.register(f"given_{name}", table)
+            con.con.register(name, table)
         try:
-            return con.con.sql(self._sql[key]).to_arrow_table().to_pandas()  # type: ignore[no-any-return]
+            return con.con.sql(self._sql).to_arrow_table()
         finally:
             for name in tables:
-                con.con.unregister(f"given_{name}")
+                con.con.unregister(name)

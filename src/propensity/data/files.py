@@ -9,6 +9,7 @@ import hashlib
 import json
 import logging
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -39,8 +40,9 @@ def milestone(name: str) -> None:
 def atomic_path(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place when the block succeeds.
 
-    A reader sees the old file or the whole new one. When the block raises, the temporary file is
-    removed and `path` is untouched. The folder is made if it is missing.
+    A reader sees the old file or the whole new one; either may be a folder of files, as Spark writes. When
+    the block raises, the temporary file is removed and `path` is untouched. The folder is made if it is
+    missing.
     """
     with atomic_paths([path]) as (temporary,):
         yield temporary
@@ -57,13 +59,14 @@ def atomic_paths(paths: list[Path]) -> Iterator[list[Path]]:
     try:
         yield temporaries
         for temporary in temporaries:
-            _sync(temporary)
+            for written in [*temporary.rglob("*"), temporary]:
+                _sync(written)
         for temporary, path in zip(temporaries, paths, strict=True):
             if temporary.exists():
-                temporary.replace(path)
+                _move(temporary, path)
     finally:
         for temporary in temporaries:
-            temporary.unlink(missing_ok=True)
+            _remove(temporary)
     for folder in {path.parent for path in paths}:
         _sync(folder)
 
@@ -197,10 +200,25 @@ def _exchange(one: Path, other: Path) -> None:
     code = ctypes.get_errno()
     if code not in (errno.EINVAL, errno.ENOSYS):
         raise OSError(code, os.strerror(code), str(other))
-    aside = one.with_name("old")
+    aside = _temporary_beside(one)
     other.rename(aside)
     one.rename(other)
     aside.rename(one)
+
+
+def _move(temporary: Path, path: Path) -> None:
+    """Put a file, or a folder of files, in the place of another one."""
+    if path.exists() and (temporary.is_dir() or path.is_dir()):
+        _exchange(temporary, path)
+    else:
+        temporary.replace(path)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _sync(path: Path) -> None:

@@ -20,6 +20,7 @@ from ibis.backends.duckdb import Backend
 
 from propensity.data.canonical import finish, read_columns
 from propensity.data.delimited import FILE, POSITION, ROW
+from propensity.data.fetch import Compiled
 from propensity.data.quarantine import quarantined_rows
 from propensity.data.rules import (
     BAD,
@@ -81,46 +82,50 @@ def canonical_frames(
     specs = table_specs(params.data)
     spec = optional_order(_resolved(specs["leads"], leads), list(leads.columns))
     specs["leads"] = with_attributes(spec, only_attributes(types))
-    tables = {"leads": _accept(con, leads, specs["leads"], now)}
-    with _registered(con, _LEADS, tables["leads"].select(["lead_id", "created_at"])):
-        for name, frame in (("events", events), ("outcomes", outcomes), ("history", history)):
-            if frame is not None and name in specs:
-                tables[name] = _accept(con, frame, _resolved(specs[name], frame), now)
+    tables = {"leads": _accept(con, leads, specs["leads"], now, None)}
+    known = tables["leads"].select(["lead_id", "created_at"])
+    for name, frame in (("events", events), ("outcomes", outcomes), ("history", history)):
+        if frame is not None and name in specs:
+            tables[name] = _accept(con, frame, _resolved(specs[name], frame), now, known)
     return tables
 
 
-def _accept(con: Backend, frame: pd.DataFrame, spec: TableSpec, now: datetime) -> pa.Table:
+def _accept(
+    con: Backend, frame: pd.DataFrame, spec: TableSpec, now: datetime, leads: pa.Table | None
+) -> pa.Table:
     """Return the canonical rows of a frame, all of which have to be good."""
     _check_frame(frame, spec)
     raw = _to_arrow(frame, spec.raw_columns, now)
-    with _registered(con, _RAW, raw):
-        judged = con.con.sql(_judging_sql(spec, sch.infer(raw))).to_arrow_table()
-        with _registered(con, _JUDGED, judged):
-            repeats = con.con.sql(_repeats_sql(spec, sch.infer(judged))).to_arrow_table()
-        if repeats.num_rows or pc.any(judged[BAD]).as_py():
+    given = {_RAW: raw} if leads is None else {_RAW: raw, _LEADS: leads}
+    judged = _judging(spec, sch.infer(raw)).compute(con, given)
+    repeats = _repeating(spec, sch.infer(judged)).compute(con, {_JUDGED: judged})
+    if repeats.num_rows or pc.any(judged[BAD]).as_py():
+        with _registered(con, given):
             raise InputError(_refusal(con, spec, sch.infer(raw)))
     return judged.drop_columns([BAD, POSITION])
 
 
 @contextmanager
-def _registered(con: Backend, name: str, table: pa.Table) -> Iterator[None]:
-    con.con.register(name, table)
+def _registered(con: Backend, tables: Mapping[str, pa.Table]) -> Iterator[None]:
+    for name, table in tables.items():
+        con.con.register(name, table)
     try:
         yield
     finally:
-        con.con.unregister(name)
+        for name in tables:
+            con.con.unregister(name)
 
 
 # Compiled once for each form of frame: that takes many times as long as judging one row.
 @lru_cache(maxsize=64)
-def _judging_sql(spec: TableSpec, schema: ibis.Schema) -> str:
+def _judging(spec: TableSpec, schema: ibis.Schema) -> Compiled:
     judged = judge_briefly(_read(spec, schema), row_rules(spec))
-    return str(ibis.to_sql(finish(judged, spec, keep=(POSITION, BAD)), dialect="duckdb"))
+    return Compiled(finish(judged, spec, keep=(POSITION, BAD)))
 
 
 @lru_cache(maxsize=64)
-def _repeats_sql(spec: TableSpec, schema: ibis.Schema) -> str:
-    return str(ibis.to_sql(repeated_rows(ibis.table(schema, name=_JUDGED), spec), dialect="duckdb"))
+def _repeating(spec: TableSpec, schema: ibis.Schema) -> Compiled:
+    return Compiled(repeated_rows(ibis.table(schema, name=_JUDGED), spec))
 
 
 def _read(spec: TableSpec, schema: ibis.Schema) -> ir.Table:

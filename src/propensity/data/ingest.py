@@ -14,10 +14,10 @@ from typing import Literal
 import ibis
 import ibis.expr.types as ir
 import pandas as pd
-from ibis.backends.duckdb import Backend
 
 from propensity.data.canonical import find_types, finish, read_columns
 from propensity.data.delimited import FILE, POSITION, ROW
+from propensity.data.engines import Engine, connect, define, stage
 from propensity.data.fetch import fetch
 from propensity.data.files import sha256
 from propensity.data.frames import canonical_frames
@@ -41,7 +41,7 @@ from propensity.data.rules import (
     with_leads,
     with_repeats,
 )
-from propensity.data.sources import Raw, connect, define, open_servers, read_raw, stage
+from propensity.data.sources import Raw, open_servers, read_raw
 from propensity.data.tables import (
     AttributeType,
     TableSpec,
@@ -98,7 +98,7 @@ def ingest(
     types: Mapping[str, AttributeType] | None = None,
     tables: Collection[str] | None = None,
     others: Literal["refuse", "ignore"] = "refuse",
-    con: Backend | None = None,
+    con: Engine | None = None,
 ) -> Canonical:
     """Read the raw tables of `data` into canonical tables; nothing is written to the workspace.
 
@@ -192,7 +192,7 @@ def _check_all(specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource])
 
 
 def _read_all(
-    con: Backend, specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource]
+    con: Engine, specs: Mapping[str, TableSpec], sources: Mapping[str, RawSource]
 ) -> dict[str, Raw]:
     """Read each raw table once, with the columns of all canonical tables that come from it."""
     _check_all(specs, sources)
@@ -220,7 +220,7 @@ def _accept_all(
 
 
 def _accept(
-    con: Backend,
+    con: Engine,
     spec: TableSpec,
     raw: Raw,
     leads: ir.Table | None,
@@ -253,7 +253,7 @@ def _accept(
     return _Accepted(spec, judged, table, tally, join_quarantines(parts))
 
 
-def _unsettled(con: Backend, accepted: Mapping[str, _Accepted]) -> dict[str, ir.Table]:
+def _unsettled(con: Engine, accepted: Mapping[str, _Accepted]) -> dict[str, ir.Table]:
     if "outcomes" not in accepted:
         return {}
     outcomes, leads = accepted["outcomes"], accepted["leads"].table
@@ -263,7 +263,7 @@ def _unsettled(con: Backend, accepted: Mapping[str, _Accepted]) -> dict[str, ir.
 
 
 def _refused_leads(
-    con: Backend, accepted: Mapping[str, _Accepted], unsettled: ir.Table | None
+    con: Engine, accepted: Mapping[str, _Accepted], unsettled: ir.Table | None
 ) -> pd.DataFrame:
     found = [pd.DataFrame(columns=REFUSED_COLUMNS)]
     without = set() if unsettled is None else set(fetch(con, unsettled)["lead_id"])
@@ -285,7 +285,7 @@ def _rule_table(quarantine: pd.DataFrame) -> pd.DataFrame:
     return quarantine.groupby(["table", "rule", "column"], dropna=False).size().reset_index(name="rows")
 
 
-def _stated_end(con: Backend, data: DataParams) -> datetime | None:
+def _stated_end(con: Engine, data: DataParams) -> datetime | None:
     if data.observed_until is None:
         return None
     end = con.to_pyarrow(moment_of(ibis.literal(data.observed_until), zone=data.timezone)).as_py()

@@ -12,8 +12,8 @@ import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
+from propensity.data.engines import Engine, read_table, write_table
 from propensity.data.files import atomic_paths, to_json
 from propensity.data.quarantine import QUARANTINE_COLUMNS, join_quarantines
 from propensity.data.tables import AttributeType
@@ -74,12 +74,12 @@ def write_canonical(canonical: Canonical, folder: Path) -> None:
         for name, path in zip(names, temporaries, strict=False):
             table = canonical.tables[name]
             order = ["lead_id"] if name == "leads" else list(table.columns)
-            table.order_by(order).to_parquet(path, compression="zstd")
+            write_table(table.get_backend(), table.order_by(order), path)
         pq.write_table(_quarantine_table(canonical.quarantine), temporaries[-2], compression="zstd")
         temporaries[-1].write_text(to_json(_summary(canonical)), encoding="utf-8")
 
 
-def read_canonical(con: Backend, folder: Path) -> Canonical:
+def read_canonical(con: Engine, folder: Path) -> Canonical:
     """Return what `write_canonical` wrote; the tables are read when they are used.
 
     Raises
@@ -88,14 +88,14 @@ def read_canonical(con: Backend, folder: Path) -> Canonical:
         The folder does not hold a complete set.
     """
     summary = _read_summary(folder / _SUMMARY)
-    absent = [name for name in summary["tables"] if not (folder / f"{name}.parquet").is_file()]
+    absent = [name for name in summary["tables"] if not (folder / f"{name}.parquet").exists()]
     if absent:
         raise InputError(
             f"{folder} lacks {', '.join(f'{name}.parquet' for name in absent)}; run the ingest stage"
         )
     observed = summary["observed_until"]
     return Canonical(
-        tables={name: con.read_parquet(folder / f"{name}.parquet") for name in summary["tables"]},
+        tables={name: read_table(con, folder / f"{name}.parquet") for name in summary["tables"]},
         quarantine=join_quarantines([pq.read_table(folder / _QUARANTINE).to_pandas()]),
         counts=pd.DataFrame(summary["ingest"], columns=_COUNTS),
         attribute_types=summary["attribute_types"],

@@ -8,7 +8,7 @@ import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
-from propensity.data.sources import staging_path
+from propensity.data.engines import staging_path
 
 
 def look_up(con: Backend, leads: ir.Table, scores: Path, *, key: str, stage: str | None) -> Path:

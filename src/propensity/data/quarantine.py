@@ -10,9 +10,9 @@ from datetime import datetime
 import ibis.expr.types as ir
 import pandas as pd
 import pyarrow as pa
-from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import FILE, POSITION, ROW, Malformed
+from propensity.data.engines import Engine
 from propensity.data.rules import BAD, Rule, flag
 from propensity.data.sources import Raw
 from propensity.data.tables import GIVEN, TableSpec
@@ -62,7 +62,7 @@ def mask(value: str | None) -> str | None:
 
 
 def count_rows(
-    con: Backend, judged: ir.Table, spec: TableSpec, rules: Sequence[Rule], *, malformed: int
+    con: Engine, judged: ir.Table, spec: TableSpec, rules: Sequence[Rule], *, malformed: int
 ) -> Tally:
     """Count the rows of a judged table and those that break each rule, beside those `malformed`."""
     flags = {flag(i): judged[flag(i)].sum() for i in range(len(rules))}
@@ -86,7 +86,7 @@ def count_rows(
 
 
 def check_counts(
-    con: Backend, tally: Tally, spec: TableSpec, judged: ir.Table, raw: Raw, *, limit: float
+    con: Engine, tally: Tally, spec: TableSpec, judged: ir.Table, raw: Raw, *, limit: float
 ) -> None:
     """Refuse a table of which too much is bad; `limit` is the largest share, from 0 to 1.
 
@@ -110,7 +110,7 @@ def check_counts(
 
 
 def _unreadable_moments(
-    con: Backend, name: str, given: int, spec: TableSpec, judged: ir.Table, raw: Raw
+    con: Engine, name: str, given: int, spec: TableSpec, judged: ir.Table, raw: Raw
 ) -> str:
     column = spec.raw_of(name)
     first = judged.filter(judged[GIVEN + name]).order_by(POSITION).limit(5).select(POSITION)
@@ -135,7 +135,7 @@ def _rule_name(spec: TableSpec, rule: str, column: str) -> str:
 
 
 def quarantined_rows(
-    con: Backend, judged: ir.Table, raw: ir.Table, spec: TableSpec, rules: Sequence[Rule]
+    con: Engine, judged: ir.Table, raw: ir.Table, spec: TableSpec, rules: Sequence[Rule]
 ) -> pd.DataFrame:
     """Return one row for each refused row and (rule, column) it broke, with the raw value masked."""
     columns = sorted({rule.column for rule in rules})

@@ -1,11 +1,7 @@
-"""The engine, and raw tables read into it with each row's number."""
+"""Raw tables read into the engine, with each row's number."""
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import uuid
-import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -15,14 +11,24 @@ from typing import Any
 import ibis
 import ibis.expr.types as ir
 import pyarrow.parquet as pq
-from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import FILE, POSITION, ROW, Malformed, stage_delimited
+from propensity.data.engines import (
+    Engine,
+    connect,
+    connect_here,
+    define,
+    read_numbered,
+    read_table,
+    stage,
+    staging_path,
+)
 from propensity.data.files import sha256
 from propensity.data.locations import RawSource, as_input_error, attached, table_in
 from propensity.data.postgresql import copy_table, open_snapshot
-from propensity.errors import InputError, ParamsError
-from propensity.params import DataParams
+from propensity.errors import InputError
+
+__all__ = ["Raw", "connect", "define", "open_servers", "read_raw", "stage"]
 
 
 @dataclass(frozen=True)
@@ -46,50 +52,6 @@ class Raw:
     digest: str | None = None
 
 
-def connect(params: DataParams, *, folder: Path | None = None) -> Backend:
-    """Return an in-memory engine whose session is in UTC and that spills and stages to a folder of its own.
-
-    The folder is made inside `folder` (default: the system's temporary folder) and removed when the
-    connection is garbage collected or the process ends.
-
-    Raises
-    ------
-    ParamsError
-        ``data.engine`` is not duckdb.
-    """
-    if params.engine != "duckdb":
-        raise ParamsError(f"data.engine: 'duckdb' is supported, got {params.engine!r}")
-    if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-    staging = tempfile.mkdtemp(prefix=".propensity-", dir=folder)
-    con = ibis.duckdb.connect(
-        temp_directory=staging,
-        TimeZone="UTC",
-        preserve_insertion_order=True,
-        autoinstall_known_extensions=False,
-    )
-    weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
-    return con
-
-
-def stage(con: Backend, table: ir.Table) -> ir.Table:
-    """Return the table computed once and kept as a file until the connection is gone."""
-    path = staging_path(con)
-    con.to_parquet(table, path, compression="zstd")
-    return con.read_parquet(path)
-
-
-def define(con: Backend, table: ir.Table) -> ir.Table:
-    """Return the table under a name of its own: a long expression is then compiled once, not at every use."""
-    return con.create_view(f"view_{uuid.uuid4().hex}", table)
-
-
-def staging_path(con: Backend) -> Path:
-    """Return a path for a new Parquet file in the folder of `connect`."""
-    (folder,) = con.con.execute("SELECT current_setting('temp_directory')").fetchone()
-    return Path(folder) / f"{uuid.uuid4().hex}.parquet"
-
-
 @contextmanager
 def open_servers(sources: Iterable[RawSource]) -> Iterator[dict[str, Any]]:
     """Open one session for each server that raw tables are read from, so that they are as of one moment.
@@ -109,7 +71,7 @@ def open_servers(sources: Iterable[RawSource]) -> Iterator[dict[str, Any]]:
 
 
 def read_raw(
-    con: Backend, source: RawSource, columns: Sequence[str], *, sessions: Mapping[str, Any] | None = None
+    con: Engine, source: RawSource, columns: Sequence[str], *, sessions: Mapping[str, Any] | None = None
 ) -> Raw:
     """Return the rows of a raw table, with the named columns.
 
@@ -156,49 +118,51 @@ def _empty(raw: Raw) -> str:
     )
 
 
-def _read_delimited(con: Backend, source: RawSource, columns: list[str]) -> Raw:
+def _read_delimited(con: Engine, source: RawSource, columns: list[str]) -> Raw:
     tables, malformed, offset = [], [], 0
     for file in source.files:
         target = staging_path(con)
         staged = stage_delimited(file, target, delimiter=str(source.delimiter), columns=columns)
-        table = con.read_parquet(target)
+        table = read_table(con, target)
         tables.append(table.mutate(**{FILE: ibis.literal(file.name), POSITION: table[ROW] + offset}))
         malformed += staged.malformed
         offset += staged.rows
     return Raw(source, _together(con, tables), tuple(malformed))
 
 
-def _read_parquet(con: Backend, source: RawSource, columns: list[str]) -> Raw:
+def _read_parquet(con: Engine, source: RawSource, columns: list[str]) -> Raw:
     tables, offset = [], 0
     for file in source.files:
         with as_input_error(file):
-            table = con.read_parquet(file, file_row_number=True)
-            row = table["file_row_number"].cast("int64") + 1
-            place = {FILE: ibis.literal(file.name), ROW: row, POSITION: row + offset}
+            table = read_numbered(con, file, columns)
+            place = {FILE: ibis.literal(file.name), ROW: table[ROW], POSITION: table[ROW] + offset}
             tables.append(stage(con, table.select(*columns, **place)))
             offset += pq.read_metadata(file).num_rows
         _check_same_types(tables[0], tables[-1], source.files[0], file)
     return Raw(source, _together(con, tables))
 
 
-def _read_database(con: Backend, source: RawSource, columns: list[str]) -> Raw:
-    file = source.files[0]
-    with as_input_error(file), attached(con, file) as database:
-        table = table_in(con, database, str(source.table))
+def _read_database(con: Engine, source: RawSource, columns: list[str]) -> Raw:
+    """Read a table of a DuckDB file, with DuckDB, whatever the engine is."""
+    file, target = source.files[0], staging_path(con)
+    here = con if con.name == "duckdb" else connect_here(folder=target.parent)
+    with as_input_error(file), attached(here, file) as database:
+        table = table_in(here, database, str(source.table))
         row = ibis.row_number() + 1
         place = {FILE: ibis.literal(file.name), ROW: row, POSITION: row}
-        return Raw(source, stage(con, table.select(*columns, **place)))
+        here.to_parquet(table.select(*columns, **place), target, compression="zstd")
+    return Raw(source, read_table(con, target))
 
 
-def _read_server(con: Backend, source: RawSource, columns: list[str], session: Any) -> Raw:
+def _read_server(con: Engine, source: RawSource, columns: list[str], session: Any) -> Raw:
     target = staging_path(con)
     copy_table(session, str(source.table), columns, target, where=source.where)
-    table = con.read_parquet(target)
+    table = read_table(con, target)
     place = {FILE: ibis.literal(str(source.table)), POSITION: table[ROW]}
     return Raw(source, table.mutate(**place), digest=sha256(target))
 
 
-def _together(con: Backend, tables: Sequence[ir.Table]) -> ir.Table:
+def _together(con: Engine, tables: Sequence[ir.Table]) -> ir.Table:
     return define(con, ibis.union(*tables)) if len(tables) > 1 else tables[0]
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC as DATETIME_UTC
 from datetime import datetime
+from typing import Any
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -26,6 +27,14 @@ _ZONE = r" ?(Z|z|UTC|[+-][01][0-9](:?[0-9]{2})?)"
 _MOMENT = f"{_DATE}({_TIME}({_ZONE})?)?$"
 _ZONED = f"{_DATE}{_TIME}{_ZONE}$"
 _LARGEST_WHOLE = 2.0**53  # above it a float no longer tells one whole number from the next
+
+
+@ibis.udf.scalar.builtin(name="epoch_us", signature=((UTC,), dt.int64))  # type: ignore[untyped-decorator]
+def microseconds_of(moment: object) -> Any:
+    """DuckDB's microseconds since 1970; Spark calls it ``unix_micros``.
+
+    Whole numbers compare and subtract many times as fast as timestamps with a zone do.
+    """
 
 
 @ibis.udf.scalar.builtin(name="timezone", signature=((dt.string, dt.Timestamp()), UTC))  # type: ignore[untyped-decorator]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import ibis.expr.types as ir
 import pandas as pd
-from ibis.backends.duckdb import Backend
 
 from propensity.data.canonical import finish, read_columns
+from propensity.data.engines import Engine, stage
 from propensity.data.fetch import fetch
 from propensity.data.locations import RawSource, find_source
 from propensity.data.quarantine import (
@@ -25,7 +25,7 @@ from propensity.data.quarantine import (
 )
 from propensity.data.rules import BAD, judge, row_rules, with_leads
 from propensity.data.schemas import check_schema
-from propensity.data.sources import Raw, read_raw, stage
+from propensity.data.sources import Raw, read_raw
 from propensity.data.tables import Field, TableSpec, check_columns, table_specs
 from propensity.data.values import moment
 from propensity.errors import InputError
@@ -60,7 +60,7 @@ class Verdicts:
 
 
 def read_verdicts(
-    files: Sequence[Path], data: DataParams, workspace: Path, leads: ir.Table, con: Backend, *, now: datetime
+    files: Sequence[Path], data: DataParams, workspace: Path, leads: ir.Table, con: Engine, *, now: datetime
 ) -> Verdicts:
     """Read files of verdicts, and the table that ``data.feedback`` names if it names one.
 
@@ -104,7 +104,7 @@ def _find(path: Path) -> RawSource:
     return find_source(str(path.resolve()), path.parent, delimiter=",", section="feedback")
 
 
-def _accept(con: Backend, source: RawSource, data: DataParams, leads: ir.Table, now: datetime) -> Verdicts:
+def _accept(con: Engine, source: RawSource, data: DataParams, leads: ir.Table, now: datetime) -> Verdicts:
     spec = _spec(data, source.columns)
     check_columns(spec, source.columns, where=source.where, delimiter=source.delimiter)
     raw = read_raw(con, source, spec.raw_columns)
@@ -120,7 +120,7 @@ def _accept(con: Backend, source: RawSource, data: DataParams, leads: ir.Table, 
     return Verdicts(table, tally.read, _refused(con, judged, raw, spec, tally))
 
 
-def _refused(con: Backend, judged: ir.Table, raw: Raw, spec: TableSpec, tally: Tally) -> pd.DataFrame:
+def _refused(con: Engine, judged: ir.Table, raw: Raw, spec: TableSpec, tally: Tally) -> pd.DataFrame:
     parts = [malformed_rows(raw.malformed, spec.name)]
     if tally.quarantined > len(raw.malformed):
         parts.append(quarantined_rows(con, judged, raw.table, spec, row_rules(spec)))

@@ -16,6 +16,11 @@ from propensity.model.bundle import Bundle
 
 N_BLOCKS = 10
 WIDEST_SHIFT = 10.0
+# What a shift rests on, as it is kept in a bundle.
+RECENTRING = (
+    *("model_version", "since", "observed_until", "leads", "n", "wins", "expected_over_observed"),
+    *("expected_over_observed_interval", "shift", "shift_interval", "proposed"),
+)
 NAMES = ("base_rate", "log_loss", "brier", "ece")
 
 

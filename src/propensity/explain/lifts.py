@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.explain.families import group_families
 from propensity.explain.points import Points
-from propensity.explain.reasons import Voice, group_families, phrase_cells
+from propensity.explain.reasons import Voice, phrase_cells
 from propensity.explain.words import say, write_decimal
 from propensity.features.catalogue import Feature
 

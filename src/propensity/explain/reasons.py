@@ -18,9 +18,8 @@ import pandas as pd
 import pyarrow as pa
 
 from propensity.explain.evidence import Evidence, tell_evidence
+from propensity.explain.families import RECENCY, Places, group_families, weightiest_families
 from propensity.explain.phrases import (
-    ActivityKind,
-    activity_kind,
     local_clock,
     phrase_column,
     value_text,
@@ -28,9 +27,9 @@ from propensity.explain.phrases import (
 from propensity.explain.points import Points
 from propensity.explain.words import Words, capital, mask_addresses, say, write_decimal, write_points
 from propensity.features.catalogue import Feature
+from propensity.model.estimators import add_columns
 
 OTHER = "other"
-RECENCY = "days_since"
 REASONS_TYPE = pa.list_(
     pa.struct(
         [
@@ -43,7 +42,6 @@ REASONS_TYPE = pa.list_(
     )
 )
 
-Places = npt.NDArray[np.int64]
 Texts = npt.NDArray[np.object_]
 
 
@@ -63,28 +61,6 @@ class Voice:
     words: Words
     evidence: Evidence | None = None
     zone: str = "UTC"
-
-
-@dataclass(frozen=True)
-class Families:
-    """What speaks as one reason, per row.
-
-    Attributes
-    ----------
-    names : list of str
-        As `Feature.family`.
-    spokesman : array of int, shape (n_rows, n_families)
-        The weightiest member, as its place among the features.
-    told : array of int, shape (n_rows, n_families)
-        The member whose value is told: the spokesman, or instead of a recency the weightiest amount.
-    sums : array of shape (n_rows, n_families)
-        Points; a row's sum over the families is that over the features.
-    """
-
-    names: list[str]
-    spokesman: Places
-    told: Places
-    sums: npt.NDArray[np.float64]
 
 
 def top_reasons(
@@ -119,12 +95,12 @@ def top_reasons(
     """
     families = group_families(points, features)
     sums = families.sums
-    order = np.argsort(-np.abs(sums), axis=1, kind="stable")[:, :most]
+    order = weightiest_families(families, most)
     rows = np.arange(len(sums))[:, None]
     chosen, amounts = families.spokesman[rows, order], sums[rows, order]
     what = phrase_cells(families.told[rows, order], table, features, voice)
     values, evidence = _describe_cells(chosen, table, features, voice)
-    left = sums.sum(axis=1) - amounts.sum(axis=1)
+    left = add_columns(sums, 0.0) - add_columns(amounts, 0.0)
     names = np.array([f.name for f in features], dtype=object)
     qualifiers = np.array([f.qualifier for f in features], dtype=object)
     other = np.full((len(sums), 1), OTHER, dtype=object)
@@ -187,50 +163,6 @@ def tell_rule(hit: Any, words: Words) -> dict[str, Any]:
     given = {"reason": str(hit.reason), "column": str(hit.column)}
     text = say(words, "rule_missing", **given) if value is None else say(words, "rule", value=value, **given)
     return {"feature": hit.column, "qualifier": "rule", "value": value, "points": 0.0, "text": text}
-
-
-def group_families(points: Points, features: list[Feature]) -> Families:
-    """Group the features of each family, and what tells of the same behaviour in another way.
-
-    A qualifier's activity as a whole is mostly its event types over again. Where its points and those of
-    the weightiest event type have the same sign, the weightier of the two takes both.
-    """
-    members: dict[str, list[int]] = {}
-    for j, feature in enumerate(features):
-        members.setdefault(feature.family, []).append(j)
-    shape = (len(points.values), len(members))
-    spokesman, told, sums = np.empty(shape, np.int64), np.empty(shape, np.int64), np.empty(shape)
-    for k, columns in enumerate(members.values()):
-        own = points.values[:, columns]
-        spokesman[:, k] = _weightiest(own, columns)
-        sums[:, k] = own.sum(axis=1)
-        amounts = [j for j in columns if features[j].statistic != RECENCY]
-        told[:, k] = _weightiest(points.values[:, amounts], amounts) if amounts else spokesman[:, k]
-    _tell_once(sums, [{activity_kind(features[j]) for j in columns} for columns in members.values()])
-    return Families(list(members), spokesman, told, sums)
-
-
-def _weightiest(values: npt.NDArray[np.float64], columns: list[int]) -> Places:
-    return np.asarray(np.array(columns)[np.abs(values).argmax(axis=1)])
-
-
-def _tell_once(sums: npt.NDArray[np.float64], kinds: list[set[ActivityKind | None]]) -> None:
-    """Add, in place, a qualifier's activity to the weightiest event type of the same sign, or the reverse."""
-    rows = np.arange(len(sums))
-    for k, kind in enumerate(kinds):
-        whole = next((a for a in kind if a is not None and a.whole), None)
-        if whole is None:
-            continue
-        same = ActivityKind(whole.qualifier, whole=False)
-        types = np.array([i for i, other in enumerate(kinds) if same in other], dtype=np.int64)
-        if len(types) == 0:
-            continue
-        strongest = types[np.abs(sums[:, types]).argmax(axis=1)]
-        activity, event_type = sums[:, k].copy(), sums[rows, strongest]
-        alike = activity * event_type > 0
-        by_type = alike & (np.abs(event_type) >= np.abs(activity))
-        sums[rows, strongest] = np.where(by_type, event_type + activity, np.where(alike, 0.0, event_type))
-        sums[:, k] = np.where(by_type, 0.0, np.where(alike, event_type + activity, activity))
 
 
 def phrase_cells(chosen: Places, table: pd.DataFrame, features: list[Feature], voice: Voice) -> Texts:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import reduce
+
 import ibis
 import ibis.expr.types as ir
 
@@ -13,22 +15,34 @@ from propensity.features.catalogue import Plan, window_name
 VALUE_SCALE = 1_000_000
 
 
-def behaviour_features(visible: ir.Table, plan: Plan) -> list[ir.Table]:
-    """Return tables keyed by ``snapshot`` with the behaviour features of the plan.
+def behaviour_features(visible: ir.Table, plan: Plan) -> ir.Table:
+    """Return the behaviour features of the plan, keyed by ``snapshot``.
 
-    A snapshot without any visible event is absent from them.
+    A snapshot without any visible event of the plan's types is absent.
 
     Parameters
     ----------
     visible : ibis table
         What `propensity.features.visible.visible_events` returns.
     plan : Plan
+        Of at least one event type.
     """
     used = _with_qualifier(visible, plan)
-    tables = [_totals(used, plan), _active_days(used, plan)]
+    parts = [_totals(used, plan), _active_days(used, plan)]
     if plan.has_asset:
-        tables.append(_assets(used, plan))
-    return tables
+        parts.append(_assets(used, plan))
+    return reduce(add_part, parts)
+
+
+def add_part(table: ir.Table, part: ir.Table) -> ir.Table:
+    """Join columns keyed by ``snapshot`` to a table of snapshots, null where the part has none."""
+    renamed = part.rename(_key="snapshot")
+    return table.left_join(renamed, table.snapshot == renamed["_key"]).drop("_key")
+
+
+def event_types(plan: Plan) -> list[str]:
+    """Return the event types that the plan reads, sorted."""
+    return sorted({t for types in plan.event_types.values() for t in types})
 
 
 def frequent_assets(
@@ -52,8 +66,8 @@ def frequent_assets(
 
 
 def _with_qualifier(visible: ir.Table, plan: Plan) -> ir.Table:
-    with_qualifier = visible.mutate(qualifier=_qualifier(visible, plan.event_types))
-    return with_qualifier.filter(with_qualifier.qualifier.notnull())
+    wanted = visible.filter(visible.type.isin(event_types(plan)))
+    return wanted.mutate(qualifier=_qualifier(wanted, plan.event_types))
 
 
 def _qualifier(events: ir.Table, event_types: dict[str, list[str]]) -> ir.StringValue:
@@ -79,9 +93,17 @@ def _totals(used: ir.Table, plan: Plan) -> ir.Table:
                     total = scaled.sum(where=inside).cast("float64") / VALUE_SCALE
                     columns[f"{q}_{t}_value_{window_name(w)}"] = total
             columns[f"{q}_{t}_days_since"] = used.age_us.min(where=of_type) / MICROSECONDS_PER_DAY
-        since = used.age_us.min(where=used.qualifier == q) / MICROSECONDS_PER_DAY
-        columns[f"{q}_days_since"] = since
-    return used.group_by("snapshot").agg(**columns)
+    by_type = used.group_by("snapshot").agg(**columns)
+    latest = {
+        f"{q}_days_since": _least([by_type[f"{q}_{t}_days_since"] for t in types])
+        for q, types in plan.event_types.items()
+    }
+    return by_type.mutate(**latest)
+
+
+def _least(columns: list[ir.FloatingColumn]) -> ir.FloatingColumn:
+    """Return the least that is not null; some engines want at least two to choose from."""
+    return columns[0] if len(columns) == 1 else ibis.least(*columns)
 
 
 def _active_days(used: ir.Table, plan: Plan) -> ir.Table:

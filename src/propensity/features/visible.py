@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import ibis.expr.types as ir
 
+from propensity.data.values import microseconds_of
 
-def visible_events(spine: ir.Table, events: ir.Table) -> ir.Table:
+
+def visible_events(spine: ir.Table, events: ir.Table, *, types: Collection[str] | None = None) -> ir.Table:
     """Pair each snapshot with the events of its lead that were known at its ``as_of``.
 
     Parameters
@@ -14,6 +18,8 @@ def visible_events(spine: ir.Table, events: ir.Table) -> ir.Table:
         One row per snapshot: ``snapshot`` (its number), ``lead_id``, ``as_of``.
     events : ibis table
         Canonical events; ``known_at`` is never before ``event_at``.
+    types : collection of str, optional
+        The event types wanted; all if left out.
 
     Returns
     -------
@@ -21,14 +27,18 @@ def visible_events(spine: ir.Table, events: ir.Table) -> ir.Table:
         One row per (snapshot, visible event): ``snapshot``, ``age_us`` (microseconds from the event
         to ``as_of``, 0 or more), ``known_at``, ``type``, ``asset``, ``value``.
     """
-    keys = spine.select("snapshot", "as_of", spine_lead=spine.lead_id)
-    joined = keys.join(events, keys.spine_lead == events.lead_id)
-    known = joined.filter(joined.known_at <= joined.as_of, joined.event_at <= joined.as_of)
-    return known.select(
-        "snapshot",
+    keys = spine.select("snapshot", as_of_us=microseconds_of(spine.as_of), spine_lead=spine.lead_id)
+    wanted = events if types is None else events.filter(events.type.isin(sorted(types)))
+    facts = wanted.select(
+        "lead_id",
         "known_at",
         "type",
         "asset",
         "value",
-        age_us=known.as_of.delta(known.event_at, unit="microsecond"),
+        event_us=microseconds_of(wanted.event_at),
+        known_us=microseconds_of(wanted.known_at),
     )
+    joined = keys.inner_join(facts, keys.spine_lead == facts.lead_id)
+    known = joined.filter(joined.known_us <= joined.as_of_us, joined.event_us <= joined.as_of_us)
+    age = known.as_of_us - known.event_us
+    return known.select("snapshot", "known_at", "type", "asset", "value", age_us=age)

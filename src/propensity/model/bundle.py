@@ -45,7 +45,7 @@ PACKAGES = ("lightgbm", "numpy", "pandas", "propensity", "scikit-learn")
 PROBE_TOLERANCE = 1e-9
 # What a bundle may hold beside the model, each as JSON that its reader understands. The card tells of the
 # model and is no part of it: the same model measured again keeps its version.
-DOCUMENTS = ("actions", "amounts", "evidence", "grades", "words", "model_card")
+DOCUMENTS = ("actions", "amounts", "evidence", "grades", "reference", "words", "model_card")
 CARD = "model_card"
 
 

@@ -6,8 +6,12 @@ log-odds before calibration.
 
 from __future__ import annotations
 
+import logging
+import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import lightgbm as lgb
@@ -16,7 +20,9 @@ import numpy.typing as npt
 from scipy.special import expit
 
 from propensity.errors import BundleError
+from propensity.model.attributions import Attributions, explain, load_kernels, plan_attributions
 from propensity.model.statistics import look_up, widen
+from propensity.model.trees import UnreadableTreesError, average, read_forest
 
 Vector = npt.NDArray[np.float64]
 Matrix = npt.NDArray[np.float64]
@@ -27,6 +33,12 @@ Matrix = npt.NDArray[np.float64]
 # about so many plain predictions.
 ROWS_FOR_THREADS = 100_000
 EXPLAINING = 70
+# From so many rows times leaves on, tables and their compiled loops are quicker than LightGBM's own
+# contributions by more than they take to load and make the first time, a second or two.
+TABLES_FROM = 5_000_000
+PLANNING = threading.Lock()
+
+logger = logging.getLogger(__name__)
 
 
 class Estimator(Protocol):
@@ -102,12 +114,15 @@ class Boosted:
     statistics : dict
         Place of a category to its levels' statistic, a log-odds for each code. The trees read it as
         a column more; what that column adds is told as the category's.
+    leaves : int
+        Of all boosters together.
     """
 
     boosters: tuple[lgb.Booster, ...]
     base: float
     threads: int = 0
     statistics: Mapping[int, Vector] = field(default_factory=dict)
+    leaves: int = 0
 
     def margin(self, matrix: Matrix) -> Vector:
         """Return the mean raw prediction of each row."""
@@ -119,16 +134,39 @@ class Boosted:
         return np.asarray(_mean(raw))
 
     def contributions(self, matrix: Matrix) -> Matrix:
-        """Return each feature's SHAP value, shape (n_rows, n_features)."""
+        """Return each feature's SHAP value, shape (n_rows, n_features).
+
+        Large batches take tables (`propensity.model.attributions`), others LightGBM's own; the two agree to
+        1e-10. Which of them a batch takes depends on its size and the model alone.
+        """
         if len(matrix) == 0:
             return np.empty_like(matrix)
-        threads = threads_for(EXPLAINING * len(matrix), self.threads)
         wide = self._widen(matrix)
-        raw = _mean([b.predict(wide, pred_contrib=True, num_threads=threads) for b in self.boosters])
-        own = np.array(raw[:, : matrix.shape[1]], dtype=np.float64)
+        planned = self._planned() if len(matrix) * self.leaves >= TABLES_FROM else None
+        if planned is None:
+            threads = threads_for(EXPLAINING * len(matrix), self.threads)
+            raw = _mean([b.predict(wide, pred_contrib=True, num_threads=threads) for b in self.boosters])
+        else:
+            raw = explain(planned, wide, threads=self.threads)
+        own = np.array(raw[:, : matrix.shape[1]], dtype=np.float64, order="A")
         for column, j in enumerate(self.statistics, start=matrix.shape[1]):
             own[:, j] += raw[:, column]
         return own
+
+    def _planned(self) -> Attributions | None:
+        with PLANNING:  # threads that come first at once make the tables once
+            return self._plan
+
+    @cached_property
+    def _plan(self) -> Attributions | None:
+        """The tables of the averaged boosters; None where these trees or this machine take LightGBM's way."""
+        if load_kernels() is None:
+            return None
+        try:
+            return plan_attributions(average([read_forest(b.model_to_string()) for b in self.boosters]))
+        except UnreadableTreesError as error:
+            logger.warning("contributions of large batches take LightGBM's slower way: %s", error)
+            return None
 
     def _widen(self, matrix: Matrix) -> Matrix:
         return widen(matrix, look_up(matrix, self.statistics)) if self.statistics else matrix
@@ -203,7 +241,9 @@ def make_boosted(
     texts = [model_texts] if isinstance(model_texts, str) else model_texts
     tables = dict(statistics or {})
     loaded = [_load_booster(text, k, n_features + len(tables)) for k, text in enumerate(texts)]
-    return Boosted(tuple(b for b, _ in loaded), float(_mean([base for _, base in loaded])), threads, tables)
+    base = float(_mean([base for _, base in loaded]))
+    leaves = sum(int(n) for text in texts for n in re.findall(r"^num_leaves=(\d+)$", text, re.MULTILINE))
+    return Boosted(tuple(b for b, _ in loaded), base, threads, tables, leaves)
 
 
 def model_file(k: int) -> str:
@@ -212,6 +252,10 @@ def model_file(k: int) -> str:
 
 
 def _load_booster(text: str, k: int, n_columns: int) -> tuple[lgb.Booster, float]:
+    if re.search(r"^is_linear=1$", text, re.MULTILINE):
+        raise BundleError(
+            f"{model_file(k)} has linear models in its leaves, which cannot be explained exactly"
+        )
     try:
         booster = lgb.Booster(model_str=text)
     except lgb.basic.LightGBMError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -103,7 +103,7 @@ def score_tables(
     )
     _check_earlier(job)
     parts = open_parts(outlet.scores.parent / ".parts", _make_key(job))
-    totals = _score_chunks(job, parts)
+    totals = _score_chunks(_arranged(job), parts)
     milestone("score: all chunks done")
     told = outlet.told
     replace_results(
@@ -122,6 +122,17 @@ def score_tables(
         milestone("score: history appended")
     remove_parts(parts)
     return _tell(job, moment, counts, totals, outlet)
+
+
+def _arranged(job: Job) -> Job:
+    """Return the job with its events laid out so that each chunk reads its own."""
+    from propensity.features.build import arrange_events
+
+    if job.chunks == 1 or not job.made.plan.event_types:
+        return job
+    tables = job.tables
+    events = arrange_events(job.con, tables["events"], job.spine, tables["leads"], job.made.plan)
+    return replace(job, tables=dict(tables) | {"events": events})
 
 
 def _make_spine(ws: Workspace, con: Any, canonical: Any, *, moment: datetime | None, everyone: bool) -> Any:

@@ -1,0 +1,172 @@
+"""The engine: where table expressions are computed, kept, read from files and written to them.
+
+Two there are, DuckDB in this process and Spark. Everything else is Ibis expressions, which say the same on
+both; what differs between the two stands here and in `propensity.data.spark`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+import tempfile
+import uuid
+import warnings
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+from propensity.data.delimited import ROW
+from propensity.errors import ParamsError
+from propensity.params import DataParams
+
+Engine = Any  # an Ibis backend: of DuckDB, or the one of propensity.data.spark
+Batches = Iterator[pa.RecordBatch]
+
+
+def connect(params: DataParams, *, folder: Path | None = None, threads: int = 0) -> Engine:
+    """Return the engine of ``data.engine``, which spills and stages to a folder of its own.
+
+    The folder is made inside `folder` (default: the system's temporary folder) and removed when the
+    connection is garbage collected or the process ends.
+
+    Parameters
+    ----------
+    threads : int
+        Of a Spark in this process; 0: all cores.
+
+    Raises
+    ------
+    ParamsError
+        The engine is spark, and PySpark is not installed or there is no Java.
+    BusyError
+        The Spark Connect server in ``SPARK_REMOTE`` cannot be reached.
+    InputError
+        That server does not see `folder`.
+    """
+    if params.engine == "duckdb":
+        return connect_here(folder=folder, memory_limit=params.memory_limit)
+    if importlib.util.find_spec("pyspark") is None:
+        raise ParamsError(
+            "data.engine: spark needs PySpark, which is not installed; run pip install 'propensity[spark]', "
+            "or set data.engine: duckdb"
+        )
+    with warnings.catch_warnings():
+        # PySpark says on import that it does not support all of pandas 3.
+        warnings.simplefilter("ignore", FutureWarning)
+        from propensity.data.spark import connect_spark
+
+    staging = _staging_folder(folder)
+    try:
+        con = connect_spark(staging, threads=threads)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
+    return con
+
+
+def connect_here(*, folder: Path | None = None, memory_limit: str | None = None) -> Engine:
+    """Return a DuckDB in memory whose session is in UTC, whatever ``data.engine`` is; `folder` as above.
+
+    It spills to its folder where it would hold more than `memory_limit`, such as ``4GB``.
+    """
+    bounds = {} if memory_limit is None else {"memory_limit": memory_limit}
+    staging = _staging_folder(folder)
+    con = ibis.duckdb.connect(
+        temp_directory=str(staging),
+        TimeZone="UTC",
+        preserve_insertion_order=True,
+        autoinstall_known_extensions=False,
+        **bounds,
+    )
+    weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
+    return con
+
+
+def stage(con: Engine, table: ir.Table) -> ir.Table:
+    """Return the table computed once and kept in files until the connection is gone."""
+    path = staging_path(con)
+    write_table(con, table, path)
+    return read_table(con, path)
+
+
+def define(con: Engine, table: ir.Table) -> ir.Table:
+    """Return the table under a name of its own: a long expression is then compiled once, not at every use."""
+    return con.create_view(f"view_{uuid.uuid4().hex}", table)
+
+
+def staging_path(con: Engine) -> Path:
+    """Return a path for a new Parquet file in the folder of `connect`."""
+    return _staging_of(con) / f"{uuid.uuid4().hex}.parquet"
+
+
+def read_table(con: Engine, path: Path) -> ir.Table:
+    """Return a Parquet file, or the folder of such files that Spark writes, as a table."""
+    if con.name == "pyspark":
+        from propensity.data.spark import read_parquet
+
+        return read_parquet(con, path)
+    return con.read_parquet(path / "*.parquet" if path.is_dir() else path)
+
+
+def read_numbered(con: Engine, path: Path, columns: Sequence[str]) -> ir.Table:
+    """Return the columns of a Parquet file beside the number of each row in it, ``__row``, from 1."""
+    if con.name == "pyspark":
+        from propensity.data.spark import read_numbered as read
+
+        return read(con, path, columns, row=ROW)
+    table = con.read_parquet(path, file_row_number=True)
+    return table.select(*columns, **{ROW: table["file_row_number"].cast("int64") + 1})
+
+
+def write_table(con: Engine, table: ir.Table, path: Path) -> None:
+    """Write a table to `path`, where nothing is yet: DuckDB one Parquet file, Spark a folder of them.
+
+    The files of the folder hold the rows in order, if the table has one, by their names.
+    """
+    if con.name == "pyspark":
+        from propensity.data.spark import write_parquet
+
+        write_parquet(con, table, path)
+    else:
+        con.to_parquet(table, path, compression="zstd")
+
+
+def map_batches(
+    con: Engine, table: ir.Table, function: Callable[[Batches], Batches], schema: pa.Schema
+) -> ir.Table:
+    """Return what `function` makes of a table's batches, of the given schema.
+
+    Spark calls it where each partition lies, so all that it uses must be installed there; DuckDB calls it
+    here, once, and keeps what it gives in a file.
+    """
+    if con.name == "pyspark":
+        from propensity.data.spark import map_batches as map_partitions
+
+        return map_partitions(con, table, function, schema)
+    import pyarrow.parquet as pq
+
+    path = staging_path(con)
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for batch in function(iter(con.to_pyarrow_batches(table))):
+            writer.write_batch(batch)
+    return con.read_parquet(path)
+
+
+def _staging_folder(folder: Path | None) -> Path:
+    if folder is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+    return Path(tempfile.mkdtemp(prefix=".propensity-", dir=folder))
+
+
+def _staging_of(con: Engine) -> Path:
+    if con.name == "pyspark":
+        return Path(con.staging)
+    # All rows are taken: a result that is not read to its end blocks the connection.
+    ((folder,),) = con.con.execute("SELECT current_setting('temp_directory')").fetchall()
+    return Path(folder)
