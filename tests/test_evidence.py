@@ -49,7 +49,8 @@ def cells(evidence: Evidence, name: str) -> list[tuple[int, int] | None]:
 
 def tell(evidence: Evidence, feature: Feature, value: Any) -> str:
     kind = "float64" if feature.kind == "number" else "str"
-    return str(tell_evidence(evidence, feature, pd.Series([value], dtype=kind), EN)[0])
+    told = tell_evidence(evidence, feature, pd.Series([value], dtype=kind), EN)
+    return str(told.texts[told.codes[0]])
 
 
 def test_counts_fall_into_none_one_to_two_and_more() -> None:
@@ -170,4 +171,5 @@ def test_another_shape_is_refused(content: Any) -> None:
 
 
 def test_without_evidence_nothing_is_told() -> None:
-    assert tell_evidence(None, VISITS, pd.Series([1.0, 2.0]), EN).tolist() == ["", ""]
+    told = tell_evidence(None, VISITS, pd.Series([1.0, 2.0]), EN)
+    assert [told.texts[code] for code in told.codes] == ["", ""]

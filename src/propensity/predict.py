@@ -30,6 +30,7 @@ from propensity.explain.changes import compute_changes, rescore
 from propensity.explain.contributions import compute_contributions
 from propensity.explain.evidence import evidence_from_json
 from propensity.explain.explanation import By, make_explanation
+from propensity.explain.families import group_families
 from propensity.explain.grades import assign_grades
 from propensity.explain.lifts import tell_lifts
 from propensity.explain.points import Points, compute_points, sum_by_side
@@ -512,18 +513,20 @@ def _score_chunk(
     points = compute_points(contributions, bundle.cutoffs["reference_odds"])
     probability = 1 / (1 + np.exp(-contributions.log_odds))
     low, high = (probability_of(end) for end in bundle.calibrator.interval(contributions.log_odds))
-    met = [rules.get(lead, []) for lead in table["lead_id"]]
+    met = _look_up(rules, table["lead_id"])
     tier = assign_tiers(
         probability,
-        np.array([bool(m) for m in met], dtype=bool),
+        met.astype(bool),
         bundle.cutoffs,
-        previous=np.array([previous.get(lead) for lead in table["lead_id"]], dtype=object),
+        previous=_look_up(previous, table["lead_id"]),
         hold=params.hold,
     )
     fit, engagement = sum_by_side(points, bundle.features)
-    rest = tell_lifts(points, table, bundle.features, voice, wanted=tier == "nurture")
+    families = group_families(points, bundle.features)
+    rest = tell_lifts(points, table, bundle.features, voice, wanted=tier == "nurture", families=families)
     worth = _value_leads(amounts, table, (probability, low, high), tier, params.value)
-    reasons = _with_rules(top_reasons(points, table, bundle.features, voice, rest=rest), met, voice.words)
+    told = top_reasons(points, table, bundle.features, voice, rest=rest, families=families)
+    reasons = _with_rules(told, met, voice.words)
     scored = pd.DataFrame(
         {
             "lead_id": table["lead_id"].array,
@@ -544,6 +547,15 @@ def _score_chunk(
     )
     grades = assign_grades(fit, engagement, bundle.documents.get("grades"))
     return pd.concat([scored, grades, worth], axis=1)
+
+
+def _look_up(known: Mapping[str, Any], leads: pd.Series[str]) -> npt.NDArray[np.object_]:
+    """Return what is known of each lead, None where nothing is."""
+    found = np.full(len(leads), None, dtype=object)
+    if known:
+        for i, lead in enumerate(leads):
+            found[i] = known.get(lead)
+    return found
 
 
 def _value_leads(
@@ -581,13 +593,16 @@ def voice_of(bundle: Bundle, params: Params) -> Voice:
     )
 
 
-def _with_rules(reasons: pa.ListArray, met: list[list[Any]], words: Words) -> pa.ListArray:
+def _with_rules(reasons: pa.ListArray, met: npt.NDArray[np.object_], words: Words) -> pa.ListArray:
     """Put the rules that disqualified a lead before its other reasons, at no points."""
-    if not any(met):
+    rows = np.flatnonzero(met.astype(bool))
+    if len(rows) == 0:
         return reasons
-    told = [[tell_rule(hit, words) for hit in hits] for hits in met]
-    lists = [[*rules, *own] for rules, own in zip(told, reasons.to_pylist(), strict=True)]
-    return pa.array(lists, type=REASONS_TYPE)
+    own = reasons.take(pa.array(rows)).to_pylist()
+    lists = [[*(tell_rule(hit, words) for hit in met[i]), *told] for i, told in zip(rows, own, strict=True)]
+    place = np.arange(len(reasons))
+    place[rows] = len(reasons) + np.arange(len(rows))
+    return pa.concat_arrays([reasons, pa.array(lists, type=REASONS_TYPE)]).take(pa.array(place))
 
 
 def trained_with(bundle: Bundle) -> Params:

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from propensity.errors import BundleError
+from propensity.explain.texts import Told
 from propensity.explain.words import (
     Words,
     mask_addresses,
@@ -107,9 +108,7 @@ def evidence_from_json(content: Mapping[str, Any]) -> Evidence:
     return made
 
 
-def tell_evidence(
-    evidence: Evidence | None, feature: Feature, column: pd.Series[Any], words: Words
-) -> npt.NDArray[np.object_]:
+def tell_evidence(evidence: Evidence | None, feature: Feature, column: pd.Series[Any], words: Words) -> Told:
     """Return the sentence about the leads that had each value; empty where nothing can be told.
 
     Parameters
@@ -122,10 +121,9 @@ def tell_evidence(
     """
     row = None if evidence is None else evidence.features.get(feature.name)
     if evidence is None or row is None:
-        return np.full(len(column), "", dtype=object)
-    codes = _place(column, row)
+        return Told(np.zeros(len(column), dtype=np.int64), [""])
     sentences = [_tell_cell(evidence, feature, row, place, words) for place in range(_size(row))]
-    return np.array(sentences, dtype=object)[codes]
+    return Told(_place(column, row), [*sentences])
 
 
 def _describe(

@@ -10,10 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from propensity.explain.families import group_families
+from propensity.explain.families import Families, group_families
 from propensity.explain.points import Points
 from propensity.explain.reasons import Voice, phrase_cells
+from propensity.explain.texts import Told, fill, write_each
 from propensity.explain.words import say, write_decimal
 from propensity.features.catalogue import Feature
 
@@ -32,7 +35,8 @@ def tell_lifts(
     *,
     wanted: npt.NDArray[np.bool_],
     most: int = 3,
-) -> npt.NDArray[np.object_]:
+    families: Families | None = None,
+) -> pa.Array:
     """Return the text of each row's ``other`` reason, with what would lift it where that is wanted.
 
     Parameters
@@ -46,28 +50,40 @@ def tell_lifts(
     wanted : array of bool, shape (n_rows,)
     most : int
         What is named at most, the weightiest first.
+    families : Families, optional
+        Of these points, where they are at hand.
     """
     other = say(voice.words, "other")
-    told = np.full(len(table), other, dtype=object)
     rows = np.flatnonzero(wanted)
-    families = group_families(points, features)
-    if len(rows) == 0 or families.sums.shape[1] == 0:
-        return told
-    spokesman, sums = families.spokesman[rows], families.sums[rows]
-    open_to_it = _not_done(table.iloc[rows], features)[np.arange(len(rows))[:, None], spokesman]
+    grouped = group_families(points, features) if families is None else families
+    if len(rows) == 0 or grouped.sums.shape[1] == 0:
+        return pa.array([other] * len(table), pa.string())
+    spokesman, sums = grouped.spokesman[rows], grouped.sums[rows]
+    place = np.arange(len(rows))[:, None]
+    open_to_it = _not_done(table.iloc[rows], features)[place, spokesman]
     lost = np.where(open_to_it & (sums <= -LEAST), sums, 0.0)
     order = np.argsort(lost, axis=1, kind="stable")[:, :most]
-    place = np.arange(len(rows))[:, None]
-    texts = phrase_cells(spokesman[place, order], table.iloc[rows], features, voice)
-    for row, named, taken in zip(rows, texts, lost[place, order], strict=True):
-        parts = [_tell_lift(text, p, voice) for text, p in zip(named, taken, strict=True) if p]
-        if parts:
-            told[row] = say(voice.words, "lifts", other=other, list=", ".join(parts))
-    return told
+    taken = lost[place, order]
+    told = phrase_cells(spokesman[place, order], table.iloc[rows], features, voice, wanted=taken != 0)
+    found = np.zeros(len(table), dtype=np.int64)
+    named = (taken != 0).any(axis=1)
+    found[rows[named]] = 1 + np.arange(named.sum())
+    texts = _tell_lifts(Told(told.codes[named], told.texts), taken[named], other, voice)
+    return pa.concat_arrays([pa.array([other], pa.string()), texts]).take(pa.array(found))
 
 
-def _tell_lift(text: str, points: float, voice: Voice) -> str:
-    return say(voice.words, "lift", what=text, points=write_decimal(voice.words, points, signed=True))
+def _tell_lifts(told: Told, taken: npt.NDArray[np.float64], other: str, voice: Voice) -> pa.Array:
+    """Return the text of each row; what takes nothing off is not named."""
+    words = voice.words
+    points = write_each(taken, lambda x: write_decimal(words, x, signed=True))
+    parts = []
+    for k in range(taken.shape[1]):
+        column = np.zeros(taken.shape, dtype=bool)
+        column[:, k] = True
+        part = fill(str(words.texts["lift"]), what=told.pick(column), points=points.pick(column))
+        parts.append(pc.if_else(pa.array(taken[:, k] != 0), part, pa.scalar(None, pa.string())))
+    listed = pc.binary_join_element_wise(*parts, ", ", null_handling="skip")
+    return fill(str(words.texts["lifts"]), other=other, list=listed)
 
 
 def _not_done(table: pd.DataFrame, features: list[Feature]) -> npt.NDArray[np.bool_]:

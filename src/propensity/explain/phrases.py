@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.explain.texts import Told
 from propensity.explain.words import (
     Words,
     mask_addresses,
@@ -24,7 +25,6 @@ DAY_US = 86_400_000_000
 LAST_HOUR = -1  # what `days_back` gives for the last hour, whatever the calendar says
 AMOUNTS = frozenset({"count", "value", "assets", "active_days"})
 
-Texts = npt.NDArray[np.object_]
 Whole = npt.NDArray[np.int64]
 
 
@@ -73,7 +73,7 @@ def phrase_column(
     *,
     clock: Whole,
     last: pd.Series[Any] | None = None,
-) -> Texts:
+) -> Told:
     """Say what each value of a feature is, and when it last happened.
 
     Parameters
@@ -88,8 +88,8 @@ def phrase_column(
 
     Returns
     -------
-    array of str, shape (n_rows,)
-        Without a capital letter or a full stop.
+    Told
+        Of each row, without a capital letter or a full stop.
     """
     if feature.statistic == "days_since" or feature.name == "age_days":
         return _by_value(_days_ago(column, clock), lambda n: _phrase_days(feature, n, words))
@@ -99,7 +99,7 @@ def phrase_column(
     ago, agos = pd.factorize(_days_ago(last, clock), use_na_sentinel=False)
     pairs, place = np.unique(codes * len(agos) + ago, return_inverse=True)
     told = [_phrase_amount(feature, distinct[p // len(agos)], agos[p % len(agos)], words) for p in pairs]
-    return np.asarray(np.array(told, dtype=object)[place])
+    return Told(place, [*told])
 
 
 def phrase(feature: Feature, value: Any, words: Words) -> str:
@@ -126,9 +126,9 @@ def value_text(feature: Feature, value: Any, words: Words) -> str | None:
     return write_number(words, float(value)) if feature.kind == "number" else mask_addresses(str(value))
 
 
-def _by_value(column: Any, tell: Callable[[Any], str]) -> Texts:
+def _by_value(column: Any, tell: Callable[[Any], str]) -> Told:
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
-    return np.asarray(np.array([tell(x) for x in distinct], dtype=object)[codes])
+    return Told(codes, [tell(x) for x in distinct])
 
 
 def _days_ago(column: pd.Series[Any], clock: Whole) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from propensity.explain.contributions import Contributions
 from propensity.features.catalogue import Feature
-from propensity.model.estimators import Matrix, Vector
+from propensity.model.estimators import Matrix, Vector, add_columns
 
 POINTS_PER_LOG_ODDS = 10 / np.log(2)
 MIDDLE = 50.0
@@ -54,7 +54,7 @@ def compute_points(contributions: Contributions, reference_odds: float) -> Point
     held = (raw_base != base) | (raw_score != score)
     free = raw_score - raw_base
     scale = np.where(held, (score - base) / np.where(free == 0, 1.0, free), 1.0)
-    return Points(base, POINTS_PER_LOG_ODDS * contributions.values * scale[:, None], score)
+    return Points(base, contributions.values * (POINTS_PER_LOG_ODDS * scale)[:, None], score)
 
 
 def _unheld(log_odds: Vector, reference_odds: float) -> Vector:
@@ -67,7 +67,7 @@ def sum_by_side(points: Points, features: list[Feature]) -> tuple[Vector, Vector
     With the base they sum to the score.
     """
     fit = np.array([feature.qualifier in FIT for feature in features], dtype=bool)
-    return points.values[:, fit].sum(axis=1), points.values[:, ~fit].sum(axis=1)
+    return add_columns(points.values[:, fit], 0.0), add_columns(points.values[:, ~fit], 0.0)
 
 
 def mean_absolute_points(points: Points, features: list[Feature]) -> dict[str, Any]:

@@ -16,15 +16,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from propensity.explain.evidence import Evidence, tell_evidence
-from propensity.explain.families import RECENCY, Places, group_families, weightiest_families
+from propensity.explain.families import RECENCY, Families, Places, group_families, weightiest_families
 from propensity.explain.phrases import (
     local_clock,
     phrase_column,
     value_text,
 )
 from propensity.explain.points import Points
+from propensity.explain.texts import Codes, Told, fill, tell_cells, write_each
 from propensity.explain.words import Words, capital, mask_addresses, say, write_decimal, write_points
 from propensity.features.catalogue import Feature
 from propensity.model.estimators import add_columns
@@ -41,8 +43,6 @@ REASONS_TYPE = pa.list_(
         ]
     )
 )
-
-Texts = npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,8 @@ def top_reasons(
     voice: Voice,
     *,
     most: int = 5,
-    rest: Texts | None = None,
+    rest: pa.Array | None = None,
+    families: Families | None = None,
 ) -> pa.ListArray:
     """Choose and phrase each row's reasons.
 
@@ -84,8 +85,10 @@ def top_reasons(
     voice : Voice
     most : int
         Named reasons a row; those without any points are not named.
-    rest : array of str, shape (n_rows,), optional
+    rest : pyarrow array of str of length n_rows, optional
         The text of each row's ``other``.
+    families : Families, optional
+        Of these points, where they are at hand.
 
     Returns
     -------
@@ -93,33 +96,39 @@ def top_reasons(
         Each a list of ``{feature, qualifier, value, points, text}``, the weightiest first, at most
         `most` and one ``other``; a row's points and the base sum to its score.
     """
-    families = group_families(points, features)
-    sums = families.sums
-    order = weightiest_families(families, most)
-    rows = np.arange(len(sums))[:, None]
-    chosen, amounts = families.spokesman[rows, order], sums[rows, order]
-    what = phrase_cells(families.told[rows, order], table, features, voice)
-    values, evidence = _describe_cells(chosen, table, features, voice)
-    left = add_columns(sums, 0.0) - add_columns(amounts, 0.0)
-    names = np.array([f.name for f in features], dtype=object)
-    qualifiers = np.array([f.qualifier for f in features], dtype=object)
-    other = np.full((len(sums), 1), OTHER, dtype=object)
-    other_text = np.full(len(sums), say(voice.words, "other"), dtype=object) if rest is None else rest
-    kept = np.hstack([amounts != 0, np.ones((len(sums), 1), dtype=bool)])
-    columns = [
-        np.hstack([names[chosen], other]),
-        np.hstack([qualifiers[chosen], other]),
-        np.hstack([values, np.full_like(other, None)]),
-        np.hstack([amounts, left[:, None]]),
-        np.hstack([_join_sentences(what, amounts, evidence, voice.words), other_text[:, None]]),
-    ]
+    grouped = group_families(points, features) if families is None else families
+    order = weightiest_families(grouped, most)
+    rows = np.arange(len(order))[:, None]
+    chosen, amounts = grouped.spokesman[rows, order], grouped.sums[rows, order]
+    named = amounts != 0
+    told = phrase_cells(grouped.told[rows, order], table, features, voice, wanted=named)
+    values, evidence = _describe_cells(chosen, table, features, voice, wanted=named)
+    sentences = _write_sentences(told, amounts, evidence, voice.words, named)
+    left = add_columns(grouped.sums, 0.0) - add_columns(amounts, 0.0)
+    others = pa.array([say(voice.words, "other")] * len(left), pa.string()) if rest is None else rest
+    with_other = np.hstack([named, np.ones((len(left), 1), dtype=bool)])
+    place = _places(named, with_other)
+    last = len(features)
+    chosen = np.hstack([chosen, np.full((len(left), 1), last, dtype=np.int64)])
+    none = np.zeros((len(left), 1), dtype=np.int64)  # the first text of cells is none
     arrays = [
-        pa.array(column[kept], type=field.type, from_pandas=field.type != pa.float64())
-        for column, field in zip(columns, REASONS_TYPE.value_type, strict=True)
+        Told(chosen, [*(f.name for f in features), OTHER]).pick(with_other),
+        Told(chosen, [*(f.qualifier for f in features), OTHER]).pick(with_other),
+        Told(np.hstack([values.codes, none]), values.texts).pick(with_other),
+        pa.array(np.hstack([amounts, left[:, None]])[with_other]),
+        pa.concat_arrays([sentences, others]).take(pa.array(place)),
     ]
     flat = pa.StructArray.from_arrays(arrays, fields=list(REASONS_TYPE.value_type))
-    offsets = np.concatenate([[0], kept.sum(axis=1).cumsum()]).astype(np.int32)
+    offsets = np.concatenate([[0], with_other.sum(axis=1).cumsum()]).astype(np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), flat)
+
+
+def _places(named: npt.NDArray[np.bool_], with_other: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:
+    """Return, row by row, the place of each reason's text where all named ones come before all others."""
+    place = np.empty(with_other.shape, dtype=np.int64)
+    place[:, :-1][named] = np.arange(named.sum())
+    place[:, -1] = named.sum() + np.arange(len(named))
+    return place[with_other]
 
 
 def tell(scored: Mapping[str, Any], words: Words) -> str:
@@ -165,7 +174,14 @@ def tell_rule(hit: Any, words: Words) -> dict[str, Any]:
     return {"feature": hit.column, "qualifier": "rule", "value": value, "points": 0.0, "text": text}
 
 
-def phrase_cells(chosen: Places, table: pd.DataFrame, features: list[Feature], voice: Voice) -> Texts:
+def phrase_cells(
+    chosen: Places,
+    table: pd.DataFrame,
+    features: list[Feature],
+    voice: Voice,
+    *,
+    wanted: npt.NDArray[np.bool_] | None = None,
+) -> Told:
     """Return what the chosen cells say, without points, one feature after another.
 
     Parameters
@@ -175,44 +191,57 @@ def phrase_cells(chosen: Places, table: pd.DataFrame, features: list[Feature], v
     table : DataFrame
     features : list of Feature
     voice : Voice
+    wanted : array of bool, shape (n_rows, n_cells), optional
+        The cells that are told; all if left out.
     """
-    text = np.empty(chosen.shape, dtype=object)
     clock = local_clock(table, voice.zone)
     recency = {f.family: f for f in features if f.statistic == RECENCY}
-    for j in np.unique(chosen):
-        row, place = np.nonzero(chosen == j)
+
+    def phrase(j: int, rows: Codes) -> Told:
         last = recency.get(features[j].family)
-        text[row, place] = phrase_column(
+        return phrase_column(
             features[j],
-            table[features[j].name].iloc[row],
+            table[features[j].name].iloc[rows],
             voice.words,
-            clock=clock[row],
-            last=None if last is None else table[last.name].iloc[row],
+            clock=clock[rows],
+            last=None if last is None else table[last.name].iloc[rows],
         )
-    return text
+
+    return tell_cells(chosen, phrase, wanted=wanted)
 
 
 def _describe_cells(
-    chosen: Places, table: pd.DataFrame, features: list[Feature], voice: Voice
-) -> tuple[Texts, Texts]:
+    chosen: Places,
+    table: pd.DataFrame,
+    features: list[Feature],
+    voice: Voice,
+    *,
+    wanted: npt.NDArray[np.bool_],
+) -> tuple[Told, Told]:
     """Return each cell's value as short text, and the evidence about such values."""
-    value, evidence = np.empty(chosen.shape, dtype=object), np.empty(chosen.shape, dtype=object)
-    for j in np.unique(chosen):
-        row, place = np.nonzero(chosen == j)
-        column = table[features[j].name].iloc[row]
-        codes, distinct = pd.factorize(column, use_na_sentinel=False)
-        value[row, place] = np.array([value_text(features[j], v, voice.words) for v in distinct], object)[
-            codes
-        ]
-        evidence[row, place] = tell_evidence(voice.evidence, features[j], column, voice.words)
-    return value, evidence
+
+    def value(j: int, rows: Codes) -> Told:
+        codes, distinct = pd.factorize(table[features[j].name].iloc[rows], use_na_sentinel=False)
+        return Told(codes, [value_text(features[j], v, voice.words) for v in distinct])
+
+    def evidence(j: int, rows: Codes) -> Told:
+        return tell_evidence(voice.evidence, features[j], table[features[j].name].iloc[rows], voice.words)
+
+    return tell_cells(chosen, value, wanted=wanted), tell_cells(chosen, evidence, wanted=wanted)
 
 
-def _join_sentences(what: Texts, amounts: npt.NDArray[np.float64], evidence: Texts, words: Words) -> Texts:
+def _write_sentences(
+    told: Told,
+    amounts: npt.NDArray[np.float64],
+    evidence: Told,
+    words: Words,
+    named: npt.NDArray[np.bool_],
+) -> pa.Array:
+    """Return the sentence of each named cell, row by row."""
     tenths = np.where(np.abs(amounts) >= 0.95, 10 * np.round(amounts), np.round(10 * amounts))
-    distinct, codes = np.unique(tenths, return_inverse=True)
-    written = [write_points(words, x / 10) for x in distinct]
-    cells = zip(what.ravel(), codes.ravel(), evidence.ravel(), strict=True)
-    fill = str(words.texts["sentence"]).format
-    texts = [f"{fill(what=capital(w), points=written[c])} {e}".rstrip() for w, c, e in cells]
-    return np.array(texts, dtype=object).reshape(what.shape)
+    points = write_each(tenths, lambda x: write_points(words, x / 10))
+    said = fill(
+        str(words.texts["sentence"]), what=told.changed(capital).pick(named), points=points.pick(named)
+    )
+    ended = evidence.changed(lambda text: f" {text}" if text else "").pick(named)
+    return pc.utf8_rtrim_whitespace(pc.binary_join_element_wise(said, ended, ""))
