@@ -8,5 +8,7 @@ that one bench can run where another one's peers are missing.
 from __future__ import annotations
 
 BENCHES = {
+    "score": "bench.score",
+    "explain": "bench.explain",
     "online": "bench.online",
 }
