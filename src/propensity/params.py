@@ -6,6 +6,7 @@ A workspace is the folder that holds ``params.yaml``; every path in the file is 
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import available_timezones
@@ -33,6 +34,12 @@ _PASSWORD = re.compile(r"(://[^/@:\s]*:)[^/@\s]+@")
 Share = Annotated[float, Field(gt=0, lt=1)]
 Days = Annotated[float, Field(gt=0)]
 Text = Annotated[str, Field(min_length=1)]
+
+
+@cache
+def known_zones() -> frozenset[str]:
+    """Return the time zones of this machine; they are read from its disk once."""
+    return frozenset(available_timezones())
 
 
 class Section(BaseModel):
@@ -155,10 +162,8 @@ class DataParams(Section):
     @field_validator("timezone")
     @classmethod
     def _known_zone(cls, zone: str) -> str:
-        if zone not in available_timezones():
-            raise ValueError(
-                f"'{zone}' is no time zone such as Europe/Madrid{nearest(zone, available_timezones())}"
-            )
+        if zone not in known_zones():
+            raise ValueError(f"'{zone}' is no time zone such as Europe/Madrid{nearest(zone, known_zones())}")
         return zone
 
     @field_validator("observed_until", mode="before")
