@@ -22,7 +22,8 @@ from propensity.data.fetch import fetch
 from propensity.data.simulate import simulate, write_simulation
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan, make_plan, plan_to_json
-from propensity.features.history import history_fields, tracked_columns
+from propensity.features.history import history_fields
+from propensity.features.tracked import tracked_columns
 from propensity.params import parse_params
 from propensity.predict import Predictor
 from propensity.stages import STAGES

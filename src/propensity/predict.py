@@ -15,13 +15,8 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from propensity.cohort.snapshots import make_spine
-from propensity.data.engines import connect_here
-from propensity.data.fetch import CompiledQuery
-from propensity.data.frames import canonical_frames
 from propensity.data.tables import AttributeType
 from propensity.decisions.amounts import AmountModel, amounts_from_json, expected_amounts
-from propensity.decisions.rules import rule_hits
 from propensity.decisions.tiers import assign_tiers
 from propensity.decisions.value import expected_value, value_interval
 from propensity.errors import InputError
@@ -37,9 +32,6 @@ from propensity.explain.points import Points, compute_points, sum_by_side
 from propensity.explain.previous import check_comparable, check_previous
 from propensity.explain.reasons import REASONS_TYPE, Voice, tell_rule, top_reasons
 from propensity.explain.words import Words, load_words, words_from_json
-from propensity.features.actions import variant_features
-from propensity.features.build import build_features
-from propensity.features.states import build_states
 from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.encoding import count_unseen, encode
 from propensity.model.estimators import Vector, probability_of
@@ -69,6 +61,13 @@ class Predictor:
         self.bundle = bundle
         self.params = trained_with(bundle)
         self._types = needed_types(bundle)
+        # Ibis and DuckDB load here, not with the module: they take as long as pandas does.
+        from propensity.data.fetch import CompiledQuery
+        from propensity.decisions.rules import rule_hits
+        from propensity.features.actions import variant_features
+        from propensity.features.build import build_features
+        from propensity.features.states import build_states
+
         self._query = CompiledQuery(
             lambda given: build_features(
                 given["spine"],
@@ -367,6 +366,10 @@ class Predictor:
         history: pd.DataFrame | None,
     ) -> tuple[Any, dict[str, Any]]:
         """Return the engine and the canonical tables with the ``spine``; the lock is held."""
+        from propensity.cohort.snapshots import make_spine
+        from propensity.data.engines import connect_here
+        from propensity.data.frames import canonical_frames
+
         plan, now = self.bundle.plan, datetime.now(UTC)
         frame = pd.DataFrame([dict(leads)]) if isinstance(leads, Mapping) else leads
         if plan.event_types and events is None:

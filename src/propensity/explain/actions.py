@@ -27,7 +27,7 @@ from propensity.explain.words import (
     write_number,
     write_share,
 )
-from propensity.features.actions import own_types
+from propensity.features.catalogue import own_types
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.encoding import encode
 from propensity.model.estimators import Vector

@@ -29,8 +29,7 @@ from propensity.explain.points import Points, compute_points
 from propensity.explain.previous import RANK
 from propensity.explain.telling import Told, name_briefly, tell_change
 from propensity.explain.words import Words, capital, say
-from propensity.features.catalogue import Feature
-from propensity.features.states import AGED, BEFORE
+from propensity.features.catalogue import AGED, BEFORE, Feature
 from propensity.model.bundle import Bundle
 from propensity.model.encoding import encode
 from propensity.model.estimators import Matrix, Vector

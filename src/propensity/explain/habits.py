@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from propensity.data.fetch import fetch
-from propensity.features.actions import count_followed, followed_events, own_types, typical_values
-from propensity.features.catalogue import Plan
+from propensity.features.catalogue import Plan, own_types
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -77,6 +75,9 @@ def gather_actions(
     dict
         As `describe_actions`.
     """
+    from propensity.data.fetch import fetch
+    from propensity.features.actions import count_followed, followed_events, typical_values
+
     if events is None or not own_types(plan):
         none = pd.DataFrame(columns=[*KEY, "snapshot", "times", "value"])
         return describe_actions(known, none, none, cutoffs)

@@ -7,11 +7,9 @@ import ibis.expr.types as ir
 
 from propensity.cohort.snapshots import MICROSECONDS_PER_DAY, days
 from propensity.features.build import build_behaviour
-from propensity.features.catalogue import Plan
+from propensity.features.catalogue import Plan, own_types
 from propensity.features.visible import visible_events
 
-# The families of behaviour that are the lead's own; calls are for sales to make.
-BY_THE_LEAD = ("web", "email", "social")
 SEEN = ("snapshot", "type", "asset", "value", "age_us")
 
 
@@ -52,11 +50,6 @@ def followed_events(spine: ir.Table, events: ir.Table, plan: Plan, *, days_after
     ]
     asset = ibis.cases(*counted) if counted else ibis.null("string")
     return _typed(inside.filter(qualifier.notnull()), qualifier, asset)
-
-
-def own_types(plan: Plan) -> dict[str, list[str]]:
-    """Return the event types that a lead takes itself, by qualifier."""
-    return {q: plan.event_types[q] for q in BY_THE_LEAD if plan.event_types.get(q)}
 
 
 def count_followed(followed: ir.Table) -> ir.Table:

@@ -12,10 +12,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from propensity.errors import InputError, ParamsError, nearest
-from propensity.features.history import tracked_columns
+from propensity.features.tracked import tracked_columns
 from propensity.params import BEHAVIOUR, DataParams, FeaturesParams
 
 Kind = Literal["number", "category"]
+# The states of `propensity.features.states`.
+BEFORE, AGED = "before", "aged"
+# The families of behaviour that are the lead's own; calls are for sales to make.
+BY_THE_LEAD = ("web", "email", "social")
 KEYS = ("snapshot", "lead_id", "as_of", "split", "won", "weight")
 
 
@@ -168,6 +172,11 @@ def make_plan(
     )
     _check_names(plan)
     return plan
+
+
+def own_types(plan: Plan) -> dict[str, list[str]]:
+    """Return the event types that a lead takes itself, by qualifier."""
+    return {q: plan.event_types[q] for q in BY_THE_LEAD if plan.event_types.get(q)}
 
 
 def catalogue(plan: Plan) -> list[Feature]:

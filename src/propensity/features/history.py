@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import ibis
 import ibis.expr.types as ir
@@ -14,40 +14,6 @@ _NOTHING, _TEXT = "0", "1"  # what begins the key of an empty field and of a fil
 def history_fields(history: ir.Table) -> ir.Table:
     """Return the different names in a history's ``field``, sorted."""
     return history.select("field").distinct().order_by("field")
-
-
-def tracked_columns(columns: Mapping[str, Sequence[str]], fields: Iterable[str]) -> dict[str, list[str]]:
-    """Say which columns a history holds the changes of, and under which names.
-
-    Names are compared by their letters and digits, whatever the case: ``Job Title`` is ``job_title``.
-
-    Parameters
-    ----------
-    columns : dict
-        Column to the names it goes by.
-    fields : iterable of str
-        The names in the history's ``field``.
-
-    Returns
-    -------
-    dict
-        Column to its names in the history, sorted; columns in the order given, without those that the
-        history does not hold.
-
-    Examples
-    --------
-    >>> tracked_columns({"job_title": ["job_title"], "city": ["city"]}, ["Job Title", "owner"])
-    {'job_title': ['Job Title']}
-    """
-    spelt: dict[str, set[str]] = {}
-    for name in fields:
-        spelt.setdefault(_plain(name), set()).add(name)
-    spelt.pop("", None)  # a name without any letter or digit is like no other
-    found = {
-        column: sorted(set().union(*(spelt.get(_plain(name), set()) for name in names)))
-        for column, names in columns.items()
-    }
-    return {column: names for column, names in found.items() if names}
 
 
 def values_as_of(spine: ir.Table, history: ir.Table, tracked: Mapping[str, Sequence[str]]) -> ir.Table:
@@ -69,7 +35,7 @@ def values_as_of(spine: ir.Table, history: ir.Table, tracked: Mapping[str, Seque
     history : ibis table
         Canonical history.
     tracked : dict
-        As from `tracked_columns`.
+        As from `propensity.features.tracked.tracked_columns`.
 
     Returns
     -------
@@ -83,10 +49,6 @@ def values_as_of(spine: ir.Table, history: ir.Table, tracked: Mapping[str, Seque
     begun = joined.since.isnull() | (joined.since <= joined.as_of)
     lasting = joined.until.isnull() | (joined.until > joined.as_of)
     return joined.filter(begun, lasting).select("snapshot", "column", value=_text_of(joined.key))
-
-
-def _plain(name: str) -> str:
-    return "".join(letter for letter in name.casefold() if letter.isalnum())
 
 
 def _changes(history: ir.Table, tracked: Mapping[str, Sequence[str]]) -> ir.Table:

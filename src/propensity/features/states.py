@@ -10,9 +10,8 @@ import ibis
 import ibis.expr.types as ir
 
 from propensity.features.build import build_features
-from propensity.features.catalogue import Plan
+from propensity.features.catalogue import AGED, BEFORE, Plan
 
-BEFORE, AGED = "before", "aged"
 _EPOCH = ibis.literal("1970-01-01T00:00:00+00:00", "timestamp('UTC', 6)")
 
 

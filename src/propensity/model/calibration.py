@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize
-from sklearn.isotonic import IsotonicRegression
 from threadpoolctl import threadpool_limits
 
 from propensity.errors import BundleError, InputError
@@ -202,6 +201,8 @@ def _fit_beta(
 
 
 def _fit_isotonic(margin: Vector, won: npt.NDArray[np.bool_], weight: Vector) -> Calibrator:
+    from sklearn.isotonic import IsotonicRegression
+
     margin, won, weight = margin[weight > 0], won[weight > 0], weight[weight > 0]
     grid = LEAST_STEP * np.round(margin / LEAST_STEP)
     rate = IsotonicRegression(y_min=0, y_max=1).fit_transform(
