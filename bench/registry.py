@@ -10,5 +10,6 @@ from __future__ import annotations
 BENCHES = {
     "score": "bench.score",
     "explain": "bench.explain",
+    "nightly": "bench.nightly",
     "online": "bench.online",
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,26 @@ settings.register_profile(
 settings.load_profile("propensity")
 
 MakeTable = Callable[..., ir.Table]
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A PostgreSQL server; where none is installed, tests that need it are skipped, but not in CI."""
+    from postgres_server import Server, find_binaries
+
+    binaries = find_binaries()
+    if binaries is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail("no PostgreSQL server under /usr/lib/postgresql; apt-get install postgresql")
+        pytest.skip("no PostgreSQL server under /usr/lib/postgresql; apt-get install postgresql")
+    # A folder directly under the temporary one: the server's user may not enter pytest's.
+    with tempfile.TemporaryDirectory(prefix="propensity-postgres-") as folder:
+        Path(folder).chmod(0o755)
+        server = Server(Path(folder), binaries)
+        server.initialise()
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture(scope="session")

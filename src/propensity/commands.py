@@ -45,8 +45,7 @@ def score_raw(
     previous_bundle : str, optional
         The folder of the bundle that gave them, relative to the workspace.
     model : str, optional
-        The folder of the bundle to score with, relative to the workspace; the champion, or while there is
-        none the latest bundle, if left out.
+        As in `propensity.scoring.raw.load_model`.
     exports : sequence of str
         Of `propensity.crm.exports.NAMES`; what is not among them is removed from ``scores/export``.
 
@@ -54,35 +53,39 @@ def score_raw(
     ------
     InputError
         A file cannot be read as what it should be; nothing is written.
+    QuarantineError
+        Too many leads could not be scored; nothing is replaced.
+    BusyError
+        A database does not answer or there is no room left; started again, the scoring goes on.
     """
     from propensity.crm.exports import check_exports
+    from propensity.data.files import told_when_full
     from propensity.data.ingest import summarise_counts
     from propensity.data.sources import connect
-    from propensity.model.bundle import read_bundle
     from propensity.params import with_files
     from propensity.predict import in_utc
+    from propensity.scoring.earlier import LATEST, read_earlier
+    from propensity.scoring.raw import ingest_for, load_model
 
-    folder = ws.serving if model is None else ws.folder / model
-    made = read_bundle(folder, threads=ws.params.model.threads)
-    params = with_files(ws.params, leads=leads, events=events)
-    everyone = leads is not None
+    made, origin = load_model(ws, model)
+    params, everyone = with_files(ws.params, leads=leads, events=events), leads is not None
     check_exports(Workspace(ws.folder, params), exports)
-    con = connect(params.data, folder=ws.folder)
-    latest = previous == "latest"
-    earlier = _read_scores(con, ws.folder / previous) if previous and not latest else None
-    canonical = _ingest_for(ws, params, con, made, everyone=everyone)
-    moment = in_utc(as_of, params.data.timezone).to_pydatetime() if as_of else canonical.observed_until
-    bundle = None if previous_bundle is None else ws.folder / previous_bundle
-    if latest:
-        earlier = _read_latest(ws, con, made, moment if made.plan.dated else None)
-        bundle = bundle or (None if earlier is None else _find_bundle(ws, con, earlier, made))
-    if earlier is not None and bundle is not None:
-        earlier = _with_bundle(ws, params, con, earlier, bundle, everyone=everyone)
-    kept = ws.params.scoring.history and not everyone
-    outlet = Outlet(ws.scores, told=True, history=kept)
-    scored = score_tables(ws, made, con, canonical, outlet, as_of=moment, everyone=everyone, earlier=earlier)
-    told = [summarise_counts(canonical.counts), f"model {made.model_version} of {shown(folder)}", scored]
-    if latest and earlier is None:
+    with told_when_full():
+        con = connect(params.data, folder=ws.folder)
+        canonical = ingest_for(ws, params, con, made, everyone=everyone)
+        moment = canonical.observed_until
+        if as_of:
+            moment = in_utc(as_of, params.data.timezone).to_pydatetime()
+        moment = moment if made.plan.dated else None
+        earlier = read_earlier(
+            ws, params, con, made, previous, previous_bundle, moment=moment, everyone=everyone
+        )
+        outlet = _nightly_outlet(ws) if leads is None else Outlet(ws.scores, told=True)
+        scored = score_tables(
+            ws, made, con, canonical, outlet, as_of=moment, everyone=everyone, earlier=earlier
+        )
+    told = [summarise_counts(canonical.counts), f"model {made.model_version} of {origin}", scored]
+    if previous == LATEST and earlier is None:
         told.append("the history holds no earlier run to compare with")
     scored_from = Workspace(ws.folder, params)
     told += _hand_over(scored_from, con, canonical, exports, compared=earlier is not None)
@@ -101,77 +104,9 @@ def _hand_over(
     return [*feed, *([exported] if exported else [])]
 
 
-def _ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone: bool) -> Any:
-    """Read the raw tables that a bundle scores from, with the attributes it needs."""
-    from propensity.data.ingest import ingest as ingest_tables
-    from propensity.predict import needed_types
-
-    tables = {"events"} if everyone else {"events", "outcomes", "stages"}
-    tables |= {"outcomes"} if made.plan.has_account else set()
-    tables |= {"history"} if made.plan.rebuilt else set()
-    return ingest_tables(
-        params.data,
-        ws.folder,
-        now=datetime.now(UTC),
-        con=con,
-        types=needed_types(made),
-        tables=tables,
-        others="ignore" if everyone else "refuse",
-    )
-
-
-def _read_scores(con: Any, path: Path) -> Any:
-    """Read and check the scores of an earlier scoring."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from propensity.errors import InputError
-    from propensity.explain.previous import NEEDED, check_previous
-    from propensity.scoring.chunks import keep_earlier
-
-    try:
-        table = pq.read_table(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(
-            f"{shown(path)} should be the Parquet file of an earlier scoring, such as scores/scores.parquet; "
-            f"it could not be read: {error}"
-        ) from None
-    known = [name for name in NEEDED if name in table.column_names]
-    frame = table.select(known).to_pandas() if len(known) == len(NEEDED) else table.to_pandas()
-    return keep_earlier(con, check_previous(frame, where=shown(path)), name=shown(path))
-
-
-def _read_latest(ws: Workspace, con: Any, made: Any, moment: datetime | None) -> Any:
-    """Return the last run of the history before this one, or None."""
-    from propensity.scoring.history import find_latest
-
-    run = find_latest(ws, as_of=moment, model_version=made.model_version)
-    return None if run is None else _read_scores(con, run.path)
-
-
-def _with_bundle(
-    ws: Workspace, params: Params, con: Any, earlier: Any, folder: Path, *, everyone: bool
-) -> Any:
-    """Return the earlier scores with the bundle that gave them and the tables it reads."""
-    from dataclasses import replace
-
-    from propensity.model.bundle import read_bundle
-
-    bundle = read_bundle(folder, threads=ws.params.model.threads)
-    tables = _ingest_for(ws, params, con, bundle, everyone=everyone).tables
-    return replace(earlier, bundle=bundle, tables=tables)
-
-
-def _find_bundle(ws: Workspace, con: Any, earlier: Any, made: Any) -> Path | None:
-    """Return where the one other model lies that gave the earlier scores, if it is at hand."""
-    from propensity.model.bundle import find_version
-
-    versions = con.to_pyarrow(earlier.scores.select("model_before").distinct())["model_before"].to_pylist()
-    others = [version for version in versions if version != made.model_version]
-    if len(others) != 1:
-        return None
-    places = [ws.models / name for name in ("champion", "previous", "bundle")]
-    return next((place for place in places if find_version(place) == others[0]), None)
+def _nightly_outlet(ws: Workspace) -> Outlet:
+    scoring = ws.params.scoring
+    return Outlet(ws.scores, told=True, history=scoring.history, database=scoring.to)
 
 
 def review_leads(ws: Workspace, *, leads: Path | None, sample: int | None) -> str:

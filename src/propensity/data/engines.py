@@ -6,6 +6,7 @@ both; what differs between the two stands here and in `propensity.data.spark`.
 
 from __future__ import annotations
 
+import fcntl
 import importlib.util
 import shutil
 import tempfile
@@ -14,7 +15,7 @@ import warnings
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import ibis
 import ibis.expr.types as ir
@@ -23,6 +24,9 @@ import pyarrow as pa
 from propensity.data.delimited import ROW
 from propensity.errors import ParamsError
 from propensity.params import DataParams
+
+_STAGING, _IN_USE = ".propensity-", "in_use"  # a folder of staged tables, and the file that its process locks
+_held: dict[Path, IO[str]] = {}
 
 Engine = Any  # an Ibis backend: of DuckDB, or the one of propensity.data.spark
 Batches = Iterator[pa.RecordBatch]
@@ -64,9 +68,9 @@ def connect(params: DataParams, *, folder: Path | None = None, threads: int = 0)
     try:
         con = connect_spark(staging, threads=threads)
     except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
+        _remove_staging(staging)
         raise
-    weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
+    weakref.finalize(con, _remove_staging, staging)
     return con
 
 
@@ -84,7 +88,7 @@ def connect_here(*, folder: Path | None = None, memory_limit: str | None = None)
         autoinstall_known_extensions=False,
         **bounds,
     )
-    weakref.finalize(con, shutil.rmtree, staging, ignore_errors=True)
+    weakref.finalize(con, _remove_staging, staging)
     return con
 
 
@@ -161,7 +165,29 @@ def map_batches(
 def _staging_folder(folder: Path | None) -> Path:
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    return Path(tempfile.mkdtemp(prefix=".propensity-", dir=folder))
+        _remove_abandoned(folder)
+    staging = Path(tempfile.mkdtemp(prefix=_STAGING, dir=folder))
+    unseen = staging / f"{_IN_USE}.new"
+    _held[staging] = unseen.open("w")
+    fcntl.flock(_held[staging], fcntl.LOCK_EX)
+    unseen.rename(staging / _IN_USE)  # others look for it, and find it locked
+    return staging
+
+
+def _remove_staging(staging: Path) -> None:
+    _held.pop(staging).close()
+    shutil.rmtree(staging, ignore_errors=True)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove the staging folders of processes that were killed: nobody holds the lock in them."""
+    for marker in folder.glob(f"{_STAGING}*/{_IN_USE}"):
+        with marker.open("a") as stream:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                continue
+            shutil.rmtree(marker.parent, ignore_errors=True)
 
 
 def _staging_of(con: Engine) -> Path:

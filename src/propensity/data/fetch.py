@@ -29,6 +29,24 @@ def fetch(con: Any, table: ir.Table) -> pd.DataFrame:
     return con.to_pyarrow(table).to_pandas()  # type: ignore[no-any-return]
 
 
+class Repeated:
+    """Table expressions over tables whose content changes and whose names and columns do not.
+
+    Compiling the features takes Ibis as long as DuckDB takes to compute them for tens of thousands of leads.
+    """
+
+    def __init__(self, con: Any) -> None:
+        self._con = con
+        self._sql: dict[str, str] = {}
+
+    def fetch(self, name: str, build: Callable[[], ir.Table]) -> pd.DataFrame:
+        """Compute the expression that `build` returns, which is called once for each name."""
+        if name not in self._sql:
+            self._sql[name] = str(self._con.compile(build()))
+        found = self._con.con.sql(self._sql[name]).to_arrow_table()
+        return found.to_pandas()  # type: ignore[no-any-return]
+
+
 def digest(con: Any, table: ir.Table) -> str:
     """Return a text that is the same for the same rows, in whatever order, and else another."""
     name = f"digested_{uuid.uuid4().hex}"

@@ -17,6 +17,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -24,6 +25,7 @@ import pyarrow.parquet as pq
 
 from propensity.errors import BusyError
 
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _milestones = logging.getLogger("propensity.milestones")
 
 
@@ -180,6 +182,36 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
         except BlockingIOError:
             raise BusyError(f"{path} is locked: another command is at work here; try again later") from None
         yield
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writers that were killed left in a folder; no writer may be at work there."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def told_when_full() -> Iterator[None]:
+    """Turn running out of room into an error that says so, and after which to try again.
+
+    Raises
+    ------
+    BusyError
+        A file could not be written for want of room.
+    """
+    try:
+        yield
+    except (OSError, duckdb.Error) as error:
+        full = isinstance(error, OSError) and error.errno in _FULL
+        if not full and not is_full(str(error)):
+            raise
+        said = str(error).splitlines()[0]
+        raise BusyError(f"there is no room left for a file; make some and try again: {said}") from error
+
+
+def is_full(said: str) -> bool:
+    """Say whether an error's text tells of a full disk."""
+    return any(os.strerror(number).lower() in said.lower() for number in _FULL)
 
 
 def _temporary_beside(path: Path) -> Path:

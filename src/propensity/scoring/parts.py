@@ -19,7 +19,14 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.data.files import atomic_paths, milestone, read_json, write_json, write_parquet
+from propensity.data.files import (
+    atomic_paths,
+    milestone,
+    read_json,
+    remove_leftovers,
+    write_json,
+    write_parquet,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,7 @@ def make_key(content: Mapping[str, Any]) -> str:
 
 def open_parts(folder: Path, key: str) -> Parts:
     """Return the parts of the run `key` in `folder`; those of other runs are removed."""
+    remove_leftovers(folder / key)
     if folder.is_dir():
         for other in folder.iterdir():
             if other.name != key:

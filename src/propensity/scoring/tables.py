@@ -8,9 +8,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.data.fetch import Repeated
 from propensity.gathering import read_part
-from propensity.scoring.chunks import Earlier, Job, score_chunk
+from propensity.params import Database
+from propensity.scoring.chunks import Job, score_chunk
 from propensity.scoring.counts import add_counts, check_refused, count_leads, list_refused, tell_counts
+from propensity.scoring.earlier import Earlier
 from propensity.scoring.history import append_run
 from propensity.scoring.parts import (
     Parts,
@@ -23,6 +26,7 @@ from propensity.scoring.parts import (
 )
 from propensity.scoring.progress import shown_progress
 from propensity.scoring.results import CHANGES, replace_results
+from propensity.scoring.target import Run, Target, load_chunk, open_target, show_run
 from propensity.workspace import Workspace, shown
 
 
@@ -38,6 +42,8 @@ class Outlet:
         Whether what became of every lead is written beside it too, and too many refused leads stop all.
     history : bool
         Whether the scores are kept in the history.
+    database : Database, optional
+        A table that they are also written to.
     alone : bool
         Whether the file is the only one; what lies beside it then belongs to other scores and stays.
     """
@@ -45,6 +51,7 @@ class Outlet:
     scores: Path
     told: bool = False
     history: bool = False
+    database: Database | None = None
     alone: bool = False
 
 
@@ -84,7 +91,7 @@ def score_tables(
     QuarantineError
         More leads than ``scoring.max_quarantined`` could not be scored; nothing is replaced.
     """
-    from propensity.data.files import milestone
+    from propensity.data.files import milestone, remove_leftovers
 
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
     spine = _make_spine(ws, con, canonical, moment=moment, everyone=everyone)
@@ -94,27 +101,32 @@ def score_tables(
     job = Job(
         con=con,
         made=made,
-        tables=canonical.tables,
+        tables=_keep_related(con, canonical.tables, made.plan, spine),
         spine=spine,
         n=counts["scored"],
         chunk_rows=ws.params.scoring.chunk_rows,
         held=_tiers_before(con, ws, made, earlier),
         earlier=earlier,
+        queries=Repeated(con),
     )
     _check_earlier(job)
+    for folder in (outlet.scores.parent, ws.history):
+        remove_leftovers(folder)
     parts = open_parts(outlet.scores.parent / ".parts", _make_key(job))
-    totals = _score_chunks(_arranged(job), parts)
-    milestone("score: all chunks done")
-    told = outlet.told
-    replace_results(
-        outlet.scores,
-        parts,
-        job.chunks,
-        alone=outlet.alone,
-        compared=earlier is not None,
-        refused=list_refused(canonical) if told else None,
-        run=_describe_run(job, parts, moment, counts, totals) if told else None,
-    )
+    with open_target(outlet.database, ws.folder, _name_run(ws, job, parts, moment)) as target:
+        totals = _score_chunks(job, parts, target)
+        milestone("score: all chunks done")
+        show_run(target, counts["scored"])
+        told = outlet.told
+        replace_results(
+            outlet.scores,
+            parts,
+            job.chunks,
+            alone=outlet.alone,
+            compared=earlier is not None,
+            refused=list_refused(canonical) if told else None,
+            run=_describe_run(job, parts, moment, counts, totals) if told else None,
+        )
     milestone("score: results replaced")
     if outlet.history:
         tables = read_scores(parts, job.chunks)
@@ -150,6 +162,25 @@ def _make_spine(ws: Workspace, con: Any, canonical: Any, *, moment: datetime | N
         test = read_part(ws, "test")["lead_id"].tolist()
         spine = stage(con, scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None))
     return spine
+
+
+def _keep_related(con: Any, tables: Mapping[str, Any], plan: Any, spine: Any) -> dict[str, Any]:
+    """Return what the features read, kept as files in the order of leads: a chunk reads its own rows of them.
+
+    The rows of other leads are left out, but where the plan asks for the whole account.
+    """
+    from propensity.data.sources import stage
+
+    names = ["leads"]
+    names += ["events"] if plan.event_types or plan.has_account else []
+    names += ["outcomes"] if plan.has_account else []
+    names += ["history"] if plan.rebuilt else []
+    kept = {}
+    for name in names:
+        if name in tables:
+            rows = tables[name] if plan.has_account else tables[name].semi_join(spine, "lead_id")
+            kept[name] = stage(con, rows.order_by("lead_id"))
+    return kept
 
 
 def _tiers_before(con: Any, ws: Workspace, made: Any, earlier: Earlier | None) -> Any:
@@ -190,12 +221,6 @@ def _make_key(job: Job) -> str:
     from propensity import __version__
     from propensity.data.fetch import digest
 
-    plan = job.made.plan
-    names = ["leads"]
-    names += ["events"] if plan.event_types or plan.has_account else []
-    names += ["outcomes"] if plan.has_account else []
-    names += ["history"] if plan.rebuilt else []
-    read = {name: digest(job.con, job.tables[name]) for name in names if name in job.tables}
     earlier = job.earlier
     return make_key(
         {
@@ -203,7 +228,7 @@ def _make_key(job: Job) -> str:
             "model": job.made.model_version,
             "chunk_rows": job.chunk_rows,
             "spine": digest(job.con, job.spine),
-            "tables": read,
+            "tables": {name: digest(job.con, table) for name, table in job.tables.items()},
             "held": None if job.held is None else digest(job.con, job.held),
             "earlier": None if earlier is None else digest(job.con, earlier.scores),
             "earlier_model": None
@@ -213,8 +238,19 @@ def _make_key(job: Job) -> str:
     )
 
 
-def _score_chunks(job: Job, parts: Parts) -> dict[str, Any]:
-    """Score the chunks that are not done yet; return the counts of all."""
+def _name_run(ws: Workspace, job: Job, parts: Parts, moment: datetime | None) -> Run:
+    scoring = ws.params.scoring
+    return Run(
+        name=f"{parts.folder.name}-{parts.scored_at:%Y%m%dT%H%M%S%f}",
+        as_of=moment,
+        model_version=job.made.model_version,
+        scored_at=parts.scored_at,
+        keep_days=scoring.keep_days if scoring.history else 0,
+    )
+
+
+def _score_chunks(job: Job, parts: Parts, target: Target) -> dict[str, Any]:
+    """Score the chunks that are not done yet, and write them to the target; return the counts of all."""
     marks = []
     with shown_progress(job.n) as advance:
         for number in range(job.chunks):
@@ -222,6 +258,7 @@ def _score_chunks(job: Job, parts: Parts) -> dict[str, Any]:
             if mark is None:
                 chunk = score_chunk(job, number, scored_at=parts.scored_at)
                 write_part(parts, number, chunk.scores, chunk.changes, mark := chunk.counts)
+            load_chunk(target, number, parts.scores(number))
             marks.append(mark)
             advance(mark["leads"])
     return add_counts(marks)
@@ -256,6 +293,7 @@ def _tell(
 ) -> str:
     """Say what was scored, and log where leads lie outside of what the model learned from."""
     from propensity.decisions.rules import tell_hits
+    from propensity.errors import hide_passwords
     from propensity.explain.changes import tell_changes
     from propensity.predict import log_unknown, trained_with
 
@@ -274,7 +312,10 @@ def _tell(
     rules = enumerate(trained_with(job.made).disqualify, start=1)
     hit = [{"reason": rule.reason, "leads": totals["rules"].get(str(n), 0)} for n, rule in rules]
     lines = [tell_counts(counts)] if outlet.told else []
-    lines.append("; ".join([*said, *filter(None, [tell_hits(hit)]), shown(outlet.scores)]))
+    places = [shown(outlet.scores)]
+    if outlet.database is not None:
+        places.append(f"table {outlet.database.table} of {hide_passwords(outlet.database.url)}")
+    lines.append("; ".join([*said, *filter(None, [tell_hits(hit)]), " and ".join(places)]))
     if job.earlier is not None:
         changes, _, readable = (outlet.scores.with_name(name) for name in CHANGES)
         told = tell_changes(_count_changes(job.earlier, counts, totals))
