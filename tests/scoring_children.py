@@ -43,7 +43,7 @@ class End:
     count : str
         Where that number is written at the end.
     largest : int
-        Bytes that no file may grow beyond.
+        Bytes that no file may grow beyond, from the milestone on or, without one, from the beginning.
     meeting : pair of events, optional
         At the milestone the first is set and the second waited for; without it the process kills itself.
     """
@@ -83,9 +83,8 @@ def _score(folder: str, arguments: tuple[str, ...], end: End) -> None:
     touched = [0]
     if end.touches:
         sys.addaudithook(lambda event, given: _touch(touched, event, given, folder, end.touches))
-    if end.largest:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (end.largest, end.largest))
+    if end.largest and not end.at:
+        _limit_files(end.largest)
     try:
         main(["score", *arguments])
     finally:
@@ -104,11 +103,19 @@ class _AtMilestone(logging.Handler):
         self._left -= 1
         if self._left:
             return
-        if self._end.meeting is None:
+        if self._end.largest:
+            _limit_files(self._end.largest)
+        elif self._end.meeting is None:
             os.kill(os.getpid(), signal.SIGKILL)
-        reached, go_on = self._end.meeting
-        reached.set()
-        go_on.wait()
+        else:
+            reached, go_on = self._end.meeting
+            reached.set()
+            go_on.wait()
+
+
+def _limit_files(largest: int) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 
 
 def _touch(touched: list[int], event: str, given: Any, folder: str, last: int) -> None:

@@ -164,12 +164,19 @@ def test_killed_at_random_moments_it_finishes_in_the_end(bases, tmp_path, seed):
     check_finished(ws, base)
 
 
-@pytest.mark.parametrize("kind", ["files", "duckdb"])
-def test_without_room_it_asks_to_try_again_and_then_finishes(bases, tmp_path, kind):
+@pytest.mark.parametrize(
+    ("kind", "end"),
+    [
+        ("files", End(largest=30_000)),
+        ("files", End(at="score: all chunks done", largest=5_000)),
+        ("duckdb", End(at="score: part written", largest=10_000)),
+    ],
+    ids=["files, while reading", "files, at the end", "duckdb"],
+)
+def test_without_room_it_asks_to_try_again_and_then_finishes(bases, tmp_path, kind, end):
     base = bases[kind]
     ws = base.copy(tmp_path, "full")
-    largest = 40_000 if kind == "files" else 600_000
-    assert run_score(ws.folder, *night(kind), end=End(largest=largest)) == 75, log_of(ws)
+    assert run_score(ws.folder, *night(kind), end=end) == 75, log_of(ws)
     assert "no room left" in log_of(ws)
     check_readers_see_old_or_new(ws, base)
     assert run_score(ws.folder, *night(kind)) == 0, log_of(ws)

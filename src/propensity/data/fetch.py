@@ -52,7 +52,7 @@ def digest(con: Any, table: ir.Table) -> str:
     name = f"digested_{uuid.uuid4().hex}"
     con.create_view(name, table)
     sums = "count(*), sum(hash(r)), bit_xor(hash(r)), sum(hash(r, 1))"
-    found = con.con.execute(f"SELECT {sums} FROM {name} AS r").fetchone()
+    ((*found,),) = con.con.execute(f"SELECT {sums} FROM {name} AS r").fetchall()
     con.drop_view(name)
     return "-".join(map(str, found))
 

@@ -10,49 +10,9 @@ from typing import Any
 
 import pandas as pd
 
-from propensity.data.fetch import Repeated
-from propensity.scoring.earlier import Earlier
+from propensity.scoring.jobs import Job
 
 _READ = ("events", "outcomes", "history")
-
-
-@dataclass(frozen=True)
-class Job:
-    """What a scoring reads.
-
-    Attributes
-    ----------
-    con : ibis backend
-    made : Bundle
-    tables : mapping
-        Canonical tables.
-    spine : ibis table
-        The snapshots to score, numbered from 0 by ``lead_id``.
-    n : int
-        Of them.
-    chunk_rows : int
-        Leads a chunk.
-    held : ibis table or None
-        ``lead_id, tier``: the tiers that ``cutoffs.hold`` lets leads keep.
-    earlier : Earlier or None
-    queries : Repeated
-        What is asked of every chunk.
-    """
-
-    con: Any
-    made: Any
-    tables: Mapping[str, Any]
-    spine: Any
-    n: int
-    chunk_rows: int
-    held: Any
-    earlier: Earlier | None
-    queries: Repeated
-
-    @property
-    def chunks(self) -> int:
-        """The number of chunks; at least one, so that a scoring of nobody has its columns."""
-        return max(-(-self.n // self.chunk_rows), 1)
 
 
 @dataclass(frozen=True)
@@ -99,7 +59,7 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
     scores = score_rows(made, features, hits, previous=tiers)
     scores["scored_at"] = pd.Series(pd.Timestamp(scored_at), scores.index, dtype="datetime64[us, UTC]")
     changes = _compute_changes(job, tables, spine, features, scores)
-    return Chunk(scores, changes, _count(scores, changes, hits, count_unknown(made, features)))
+    return Chunk(scores, changes, _count_chunk(scores, changes, hits, count_unknown(made, features)))
 
 
 def _features(made: Any, spine: Any, tables: Mapping[str, Any]) -> Any:
@@ -134,7 +94,7 @@ def _compute_changes(
     if job.earlier is None:
         return None
     made, earlier, query = job.made, job.earlier, job.queries
-    known = job.con.create_table("known", earlier.scores.semi_join(spine, "lead_id"), overwrite=True)
+    known = job.con.create_table("known", job.before.semi_join(spine, "lead_id"), overwrite=True)
     both = spine.inner_join(known.select("lead_id", "as_of_before"), "lead_id")
     states = before = None
     if made.plan.dated:
@@ -142,7 +102,7 @@ def _compute_changes(
         build = partial(build_states, both, tables["leads"], made.plan, **read)
         states = query.fetch("states", build)
     if earlier.bundle is not None:
-        recorded = _only_related(earlier.tables, earlier.bundle.plan, spine)
+        recorded = _only_related(job.recorded, earlier.bundle.plan, spine)
         build = partial(_features, earlier.bundle, at_moment_before(both), recorded)
         before = rescore(earlier.bundle, query.fetch("before", build))
     words = voice_of(made, trained_with(made)).words
@@ -150,7 +110,7 @@ def _compute_changes(
     return compute_changes(made, scores, ours, features, states, words=words, before=before)
 
 
-def _count(
+def _count_chunk(
     scores: pd.DataFrame, changes: pd.DataFrame | None, hits: pd.DataFrame, unknown: Mapping[str, int]
 ) -> dict[str, Any]:
     by_rule = hits[hits["lead_id"].isin(scores["lead_id"])].groupby("rule")["lead_id"].nunique()

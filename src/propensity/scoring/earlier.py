@@ -8,8 +8,6 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from propensity.params import Params
 from propensity.scoring.history import find_latest
 from propensity.scoring.raw import ingest_for
@@ -24,8 +22,8 @@ class Earlier:
 
     Attributes
     ----------
-    scores : ibis table
-        ``lead_id, as_of_before, score_before, tier_before, model_before``, one row a lead.
+    path : Path
+        Of a Parquet file: ``lead_id, as_of_before, score_before, tier_before, model_before``, a row a lead.
     rows : int
     name : str
         What to call it.
@@ -35,7 +33,7 @@ class Earlier:
         Canonical tables as that bundle reads them.
     """
 
-    scores: Any
+    path: Path
     rows: int
     name: str
     bundle: Any
@@ -97,7 +95,7 @@ def read_earlier(
     earlier = _read_scores(con, path)
     folder = None if bundle is None else ws.folder / bundle
     if folder is None and previous == LATEST:
-        folder = _find_bundle(ws, con, earlier, made)
+        folder = _find_bundle(ws, earlier, made)
     if folder is None:
         return earlier
     found = read_bundle(folder, threads=ws.params.model.threads)
@@ -106,10 +104,12 @@ def read_earlier(
 
 
 def _read_scores(con: Any, path: Path) -> Earlier:
-    """Read and check the scores of an earlier scoring."""
+    """Read and check the scores of an earlier scoring, and keep them out of memory."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from propensity.data.engines import staging_path
+    from propensity.data.files import write_parquet
     from propensity.errors import InputError
     from propensity.explain.previous import NEEDED, check_previous
 
@@ -122,23 +122,18 @@ def _read_scores(con: Any, path: Path) -> Earlier:
         ) from None
     known = [name for name in NEEDED if name in table.column_names]
     frame = table.select(known).to_pandas() if len(known) == len(NEEDED) else table.to_pandas()
-    return _keep(con, check_previous(frame, where=shown(path)), shown(path))
+    checked, kept = check_previous(frame, where=shown(path)), staging_path(con)
+    write_parquet(checked, kept)
+    return Earlier(kept, len(checked), shown(path), None, {})
 
 
-def _keep(con: Any, scores: pd.DataFrame, name: str) -> Earlier:
-    """Keep the scores out of memory."""
-    from propensity.data.sources import stage
-
-    kept = stage(con, con.create_table("earlier", scores, overwrite=True))
-    con.drop_table("earlier")
-    return Earlier(kept, len(scores), name, None, {})
-
-
-def _find_bundle(ws: Workspace, con: Any, earlier: Earlier, made: Any) -> Path | None:
+def _find_bundle(ws: Workspace, earlier: Earlier, made: Any) -> Path | None:
     """Return where the one other model lies that gave the earlier scores, if it is in the workspace."""
+    import pyarrow.parquet as pq
+
     from propensity.model.bundle import find_version
 
-    versions = con.to_pyarrow(earlier.scores.select("model_before").distinct())["model_before"].to_pylist()
+    versions = pq.read_table(earlier.path, columns=["model_before"])["model_before"].unique().to_pylist()
     others = [version for version in versions if version != made.model_version]
     if len(others) != 1:
         return None

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from propensity.data.fetch import Repeated
-from propensity.gathering import read_part
 from propensity.params import Database
-from propensity.scoring.chunks import Job, score_chunk
+from propensity.scoring.chunks import score_chunk
 from propensity.scoring.counts import add_counts, check_refused, count_leads, list_refused, tell_counts
 from propensity.scoring.earlier import Earlier
 from propensity.scoring.history import append_run
+from propensity.scoring.jobs import Job, make_run_key, make_spine, prepare_job
 from propensity.scoring.parts import (
     Parts,
-    make_key,
     open_parts,
     read_mark,
     read_scores,
@@ -91,28 +89,18 @@ def score_tables(
     QuarantineError
         More leads than ``scoring.max_quarantined`` could not be scored; nothing is replaced.
     """
+    from propensity.data.engines import read_table
     from propensity.data.files import milestone, remove_leftovers
 
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
-    spine = _make_spine(ws, con, canonical, moment=moment, everyone=everyone)
-    counts = count_leads(con, canonical, spine, moment=moment, everyone=everyone)
+    spine = make_spine(ws, con, canonical, moment=moment, everyone=everyone)
+    counts = count_leads(con, canonical, read_table(con, spine), moment=moment, everyone=everyone)
     if outlet.told:
         check_refused(counts, ws.params.scoring.max_quarantined)
-    job = Job(
-        con=con,
-        made=made,
-        tables=_keep_related(con, canonical.tables, made.plan, spine),
-        spine=spine,
-        n=counts["scored"],
-        chunk_rows=ws.params.scoring.chunk_rows,
-        held=_tiers_before(con, ws, made, earlier),
-        earlier=earlier,
-        queries=Repeated(con),
-    )
-    _check_earlier(job)
+    job = prepare_job(ws, made, con, canonical.tables, spine, earlier, n=counts["scored"])
     for folder in (outlet.scores.parent, ws.history):
         remove_leftovers(folder)
-    parts = open_parts(outlet.scores.parent / ".parts", _make_key(job))
+    parts = open_parts(outlet.scores.parent / ".parts", make_run_key(job))
     with open_target(outlet.database, ws.folder, _name_run(ws, job, parts, moment)) as target:
         totals = _score_chunks(job, parts, target)
         milestone("score: all chunks done")
@@ -134,108 +122,6 @@ def score_tables(
         milestone("score: history appended")
     remove_parts(parts)
     return _tell(job, moment, counts, totals, outlet)
-
-
-def _arranged(job: Job) -> Job:
-    """Return the job with its events laid out so that each chunk reads its own."""
-    from propensity.features.build import arrange_events
-
-    if job.chunks == 1 or not job.made.plan.event_types:
-        return job
-    tables = job.tables
-    events = arrange_events(job.con, tables["events"], job.spine, tables["leads"], job.made.plan)
-    return replace(job, tables=dict(tables) | {"events": events})
-
-
-def _make_spine(ws: Workspace, con: Any, canonical: Any, *, moment: datetime | None, everyone: bool) -> Any:
-    """Return the snapshots to score, kept as a file."""
-    from propensity.cohort.snapshots import scoring_snapshots
-    from propensity.data.sources import stage
-
-    tables = canonical.tables
-    leads = tables["leads"] if everyone else tables["leads"].anti_join(tables["unsettled"], "lead_id")
-    outcomes = None if everyone else tables["outcomes"]
-    traces = {name: tables.get(name) for name in ("stages", "events")}
-    spine = stage(con, scoring_snapshots(leads, outcomes, as_of=moment, **traces))
-    if moment is None and con.to_pyarrow(spine.count()).as_py() == 0:
-        # An undated table of closed leads: the test part stands in for the leads to come.
-        test = read_part(ws, "test")["lead_id"].tolist()
-        spine = stage(con, scoring_snapshots(leads.filter(leads.lead_id.isin(test)), None, as_of=None))
-    return spine
-
-
-def _keep_related(con: Any, tables: Mapping[str, Any], plan: Any, spine: Any) -> dict[str, Any]:
-    """Return what the features read, kept as files in the order of leads: a chunk reads its own rows of them.
-
-    The rows of other leads are left out, but where the plan asks for the whole account.
-    """
-    from propensity.data.sources import stage
-
-    names = ["leads"]
-    names += ["events"] if plan.event_types or plan.has_account else []
-    names += ["outcomes"] if plan.has_account else []
-    names += ["history"] if plan.rebuilt else []
-    kept = {}
-    for name in names:
-        if name in tables:
-            rows = tables[name] if plan.has_account else tables[name].semi_join(spine, "lead_id")
-            kept[name] = stage(con, rows.order_by("lead_id"))
-    return kept
-
-
-def _tiers_before(con: Any, ws: Workspace, made: Any, earlier: Earlier | None) -> Any:
-    """Return the tier each lead had in the earlier or else the latest scores, whichever model gave it.
-
-    None where tiers are not held, or nothing was scored yet.
-    """
-    from propensity.predict import trained_with
-
-    if not trained_with(made).cutoffs.hold:
-        return None
-    if earlier is not None:
-        return earlier.scores.select("lead_id", tier="tier_before")
-    return con.read_parquet(ws.scores).select("lead_id", "tier") if ws.scores.exists() else None
-
-
-def _check_earlier(job: Job) -> None:
-    """Refuse earlier scores that the leads at hand cannot be compared with, before any is scored."""
-    from propensity.data.fetch import fetch
-    from propensity.explain.previous import check_comparable
-
-    if job.earlier is None:
-        return
-    both = job.spine.select("lead_id", "as_of").inner_join(job.earlier.scores, "lead_id")
-    if job.made.plan.dated:
-        odd = ~(both.as_of_before <= both.as_of).fill_null(False)
-    else:
-        odd = both.lead_id.isnull()
-    if job.earlier.bundle is not None:
-        known = [job.made.model_version, job.earlier.bundle.model_version]
-        odd = odd | both.model_before.notin(known)
-    rows = fetch(job.con, both.filter(odd))
-    check_comparable(rows.drop(columns="as_of"), rows[["lead_id", "as_of"]], job.made, job.earlier.bundle)
-
-
-def _make_key(job: Job) -> str:
-    """Return the key of a scoring: it changes with whatever could change a score or what is said of it."""
-    from propensity import __version__
-    from propensity.data.fetch import digest
-
-    earlier = job.earlier
-    return make_key(
-        {
-            "version": __version__,
-            "model": job.made.model_version,
-            "chunk_rows": job.chunk_rows,
-            "spine": digest(job.con, job.spine),
-            "tables": {name: digest(job.con, table) for name, table in job.tables.items()},
-            "held": None if job.held is None else digest(job.con, job.held),
-            "earlier": None if earlier is None else digest(job.con, earlier.scores),
-            "earlier_model": None
-            if earlier is None or earlier.bundle is None
-            else earlier.bundle.model_version,
-        }
-    )
 
 
 def _name_run(ws: Workspace, job: Job, parts: Parts, moment: datetime | None) -> Run:

@@ -136,7 +136,7 @@ def show_run(target: Target, leads: int) -> None:
         if not _is_finished(target):
             _check_rows(target, leads)
             _replace_rows(target, leads)
-            _forget(target)
+            _forget_runs(target)
         store.execute(f"UPDATE {_name(target, 'runs')} SET is_current = (run = ?)", [run.name])
         milestone("score: database turned")
     milestone("score: database committed")
@@ -230,7 +230,7 @@ def _replace_rows(target: Target, leads: int) -> None:
         store.execute(f"DELETE FROM {_name(target, name)} WHERE run = ?", [run.name])
 
 
-def _forget(target: Target) -> None:
+def _forget_runs(target: Target) -> None:
     """Remove the runs whose moment lies too many days before this one's, and their rows."""
     store, run = _store(target), target.run
     if run.keep_days is None or run.as_of is None:
