@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -199,6 +198,8 @@ def told_when_full() -> Iterator[None]:
     BusyError
         A file could not be written for want of room.
     """
+    import duckdb
+
     try:
         yield
     except (OSError, duckdb.Error) as error:
