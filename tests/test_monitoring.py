@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,85 @@ def folder(tmp_path_factory) -> Path:
     outcomes.loc[lost, "status"] = "lost"
     outcomes.to_csv(folder / "data/raw/outcomes.csv", index=False)
     return folder
+
+
+def look(folder: Path, *options: str) -> tuple[int, str, dict[str, Any]]:
+    """The exit code and stdout of a look, and what it wrote."""
+    finished = CliRunner().invoke(app, ["--params", str(folder / "params.yaml"), "monitor", *options])
+    written = json.loads((folder / "reports" / "monitor.json").read_text(encoding="utf-8"))
+    return getattr(finished.exception, "exit_code", finished.exit_code), finished.stdout, written
+
+
+@pytest.fixture
+def copied(folder, tmp_path) -> Path:
+    """The workspace as it was trained, with all that came later in its raw tables."""
+    shutil.copytree(folder, tmp_path / "copy")
+    open_until(tmp_path / "copy", "2026-01-01")
+    return tmp_path / "copy"
+
+
+def test_a_quiet_look_exits_with_0_and_keeps_a_history_with_one_row_a_look(copied) -> None:
+    code, told, written = look(copied, "--as-of", UNTIL)
+    assert code == 0, told
+    assert "0 alarm" in told
+    assert written["statuses"]["alarm"] == 0
+    assert written["as_of"].startswith(UNTIL)
+    history = pd.read_parquet(copied / "reports" / "monitor_history.parquet")
+    look(copied, "--as-of", UNTIL)
+    again = pd.read_parquet(copied / "reports" / "monitor_history.parquet")
+    pd.testing.assert_frame_equal(history, again)
+    assert set(history.loc[history["kind"] == "estimate", "subject"]) == {"auc", "log_loss", "brier", "wins"}
+    assert history.loc[history["kind"] == "estimate", "realised"].isna().all()
+
+
+def test_a_feed_that_dies_is_named_and_the_exit_code_is_6(copied) -> None:
+    path = copied / "data" / "raw" / "events.parquet"
+    events = pd.read_parquet(path)
+    late = pd.to_datetime(events["known_at"], utc=True, errors="coerce") > pd.Timestamp(
+        "2025-01-10", tz="UTC"
+    )
+    events[~(late & (events["type"] == "visit"))].to_parquet(path)
+    code, told, written = look(copied, "--as-of", "2025-01-31")
+    assert code == 6
+    alarms = {(s["code"], s["subject"]) for s in written["signals"] if s["status"] == "alarm"}
+    assert ("PRM201", "events/visit") in alarms
+    assert all(subject != "leads" for _, subject in alarms)
+    assert "nothing of events/visit for 2" in told
+
+
+def test_wins_that_come_no_more_are_found_and_the_estimates_are_held_against_that(copied) -> None:
+    path = copied / "data" / "raw" / "outcomes.csv"
+    outcomes = pd.read_csv(path, dtype=str)
+    late = (outcomes["status"] == "won") & (outcomes["closed_at"] > "2025-01-02")
+    outcomes.loc[late, "status"] = "lost"
+    outcomes.to_csv(path, index=False)
+    look(copied, "--as-of", "2025-02-15")
+    code, told, written = look(copied, "--as-of", LATER, "--retrain")
+    assert code == 6
+    assert "PRM503" in {s["code"] for s in written["signals"] if s["status"] == "alarm"}
+    assert "PRM506 retraining" in told
+    assert written["coverage"]["realised"] == 3  # without a win there is no AUC
+    history = pd.read_parquet(copied / "reports" / "monitor_history.parquet")
+    wins = history[(history["subject"] == "wins") & history["realised"].notna()]
+    assert wins["realised"].tolist() == [0.0]
+
+
+def test_a_raw_table_without_a_column_is_told_by_the_monitor_as_an_alarm(copied) -> None:
+    path = copied / "data" / "raw" / "leads.csv"
+    leads = pd.read_csv(path, dtype=str, on_bad_lines="skip", encoding_errors="replace")
+    leads.drop(columns="industry").to_csv(path, index=False)
+    code, told, written = look(copied, "--as-of", UNTIL)
+    assert code == 6
+    alarms = {(s["code"], s["subject"]) for s in written["signals"] if s["status"] == "alarm"}
+    assert alarms == {("PRM101", "leads.industry"), ("PRM102", None)}
+    assert "CANNOT SAY PRM301" in told
+
+
+def test_the_reference_in_the_bundle_names_no_lead_and_no_account(folder) -> None:
+    text = (folder / "models" / "bundle" / "reference.json").read_text(encoding="utf-8")
+    leads = pd.read_parquet(folder / "data" / "interim" / "leads.parquet")
+    for column in ("lead_id", "account_id"):
+        assert not any(f'"{value}"' in text for value in leads[column].dropna())
 
 
 def probabilities(workspace: Workspace) -> Any:

@@ -93,14 +93,14 @@ def gather_reference(
     rows = gather_rows(con, tables, made, since=first - longest_age(made), until=until)
     inside = rows[rows["as_of"] > pd.Timestamp(first)]
     tested = inside[inside["mature"] & (inside["as_of"] >= pd.Timestamp(tested_from))]
-    blocks = {days: _place(inside["as_of"], until, days, weeks * 7 // days) for days in WINDOWS}
+    blocks = {days: place_in_blocks(inside["as_of"], until, days, weeks * 7 // days) for days in WINDOWS}
     return found | {
         "from": first.isoformat(),
         "rows": len(inside),
         "leads": int(inside["lead_id"].nunique()),
         "feeds": describe_feeds(con, tables, until, weeks),
         "features": describe_features(inside, made, blocks, weeks),
-        "scores": _describe_column(
+        "scores": describe_column(
             inside["probability"], blocks, number_bins(inside["probability"].to_numpy())
         ),
         "tiers": {
@@ -154,7 +154,7 @@ def describe_features(
         else:
             known = made.encoding.levels[feature.name]
             bins = category_bins(column, rows["lead_id"], known, block_rows=len(rows) / max(weeks, 1))
-        found[feature.name] = _describe_column(column, blocks, bins)
+        found[feature.name] = describe_column(column, blocks, bins)
         if feature.kind == "category":
             unseen = column.notna() & ~column.isin(made.encoding.levels[feature.name])
             found[feature.name]["unseen"] = {
@@ -163,9 +163,19 @@ def describe_features(
     return found
 
 
-def _describe_column(
+def describe_column(
     column: pd.Series[Any], blocks: Mapping[int, Vector], bins: dict[str, Any]
 ) -> dict[str, Any]:
+    """Return a column's bins with the shares of all rows, and how blocks differ from them.
+
+    Parameters
+    ----------
+    column : Series
+    blocks : mapping
+        Days to the block of each row, as `place_in_blocks` gives.
+    bins : dict
+        As `number_bins` or `category_bins` gives.
+    """
     codes = assign_bins(column, bins)
     counts = count_codes(codes, n_bins(bins))
     shares = counts / max(counts.sum(), 1)
@@ -186,7 +196,7 @@ def _describe_column(
     }
 
 
-def _place(moments: pd.Series[Any], until: datetime, days: int, n_blocks: int) -> Vector:
+def place_in_blocks(moments: pd.Series[Any], until: datetime, days: int, n_blocks: int) -> Vector:
     """Return the block of each moment, 0 for the newest, -1 for one before the first whole block."""
     place = np.floor(days_before(moments, until) / days)
     return np.where(place < n_blocks, place, -1.0)
