@@ -122,3 +122,14 @@ def read_feedback(ws: Workspace) -> dict[str, Any] | None:
         return None
     content: dict[str, Any] = read_json(path)
     return content
+
+
+def read_monitoring(ws: Workspace, model_version: str) -> dict[str, Any] | None:
+    """Return what the latest ``propensity monitor`` found, if it looked at this model."""
+    from propensity.data.files import read_json
+
+    path = ws.reports.joinpath("monitor.json")  # there or not, so no dependency that DVC could hold
+    if not path.exists():
+        return None
+    content: dict[str, Any] = read_json(path)
+    return content if content["model_version"] == model_version and "signals" in content else None

@@ -20,7 +20,7 @@ from propensity.gathering import (
     with_card,
 )
 from propensity.measuring import measure
-from propensity.reviewing import choose_review_cards, read_feedback, read_money
+from propensity.reviewing import choose_review_cards, read_feedback, read_money, read_monitoring
 from propensity.scoring.tables import Outlet, score_tables
 from propensity.workspace import Workspace, shown
 
@@ -372,6 +372,7 @@ def report(ws: Workspace, *, wanted: list[str] | None = None, sample: int = 40) 
         background=Background(trained_with(made), made.features, list(ingested["attribute_types"])),
         model_card=made.documents.get("model_card"),
         feedback=read_feedback(ws),
+        monitoring=read_monitoring(ws, made.model_version),
     )
     path = ws.reports / "review.html"
     write_review(render_review(context), path)

@@ -36,6 +36,7 @@ from propensity.report.headline import tell_heading, tell_headline, tell_reading
 from propensity.report.knowledge import Background, tell_knowledge
 from propensity.report.meeting import dependence_figures, list_reasons, tradeoff_section, winners_section
 from propensity.report.money import money_section
+from propensity.report.monitoring import monitoring_section
 from propensity.report.notices import gather_notices, has_moved, tell_level
 from propensity.report.numbers import (
     Row,
@@ -75,6 +76,7 @@ def build_context(
     background: Background | None = None,
     model_card: Row | None = None,
     feedback: Row | None = None,
+    monitoring: Row | None = None,
 ) -> dict[str, Any]:
     """Gather all that the review shows.
 
@@ -100,6 +102,8 @@ def build_context(
         The bundle's own.
     feedback
         The content of ``reports/feedback.json``.
+    monitoring
+        The content of ``reports/monitor.json``, of this model.
 
     Raises
     ------
@@ -146,6 +150,7 @@ def build_context(
         "reasons_list": list_reasons(),
         "model_card": model_card,
         "feedback": feedback_section(feedback) if feedback else None,
+        "monitoring": monitoring_section(monitoring) if monitoring else None,
         "cards": describe_cards(cards, metrics["cutoffs"]),
     }
 
