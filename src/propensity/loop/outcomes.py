@@ -35,15 +35,20 @@ def check_early_wins(check: Check, watch: Watch) -> list[Signal]:
     expected, seen = np.asarray(known["expected"]), np.asarray(known["seen"], dtype=np.float64)
     ratio = float(seen.sum() / expected.sum())
     effect = dispersion((seen - ratio * expected) ** 2 / np.maximum(ratio * expected, 0.5), len(seen) - 1)
-    rows = [_early(watch, days, known, ratio, effect, float(seen.sum())) for days in EARLY_WINDOWS]
+    looked = _looked_at(watch)
+    rows = [_early(watch, looked, days, known, (ratio, effect, float(seen.sum()))) for days in EARLY_WINDOWS]
+    for channel, (was_expected, was_seen) in known.get("by_channel", {}).items():
+        own = looked[looked["channel"] == channel]
+        level = (was_seen / was_expected, effect, was_seen)
+        rows += [_early(watch, own, days, known, level) | {"channel": channel} for days in EARLY_WINDOWS]
     signals = []
     for row, p in zip(rows, adjust([row["p"] for row in rows]), strict=True):
         if p <= watch.alpha:
             signals.append(
                 check.alarm(
                     f"{_tell(row)} from {watch.period(row['days'])}",
-                    subject="wins",
-                    next_step=RECENTRE,
+                    subject=f"wins of {row['channel']}" if row["channel"] else "wins",
+                    next_step=RETRAIN if row["channel"] else RECENTRE,
                     wins=row["seen"],
                     expected=row["mean"],
                     interval=row["interval"],
@@ -52,15 +57,31 @@ def check_early_wins(check: Check, watch: Watch) -> list[Signal]:
                     p_value=p,
                 )
             )
-    told = "; ".join(f"{_tell(row)} in {row['days']} days" for row in rows)
-    return once_each(signals) or [check.ok(told)]
+    told = "; ".join(f"{_tell(row)} in {row['days']} days" for row in rows if not row["channel"])
+    return once_each(signals) or [check.ok(told, channels=len(known.get("by_channel", {})))]
+
+
+def _looked_at(watch: Watch) -> pd.DataFrame:
+    """Return each lead's first snapshot, of leads that the model was not fitted on."""
+    fitted_until = pd.Timestamp(watch.reference["from"])
+    return watch.rows[watch.rows["first"] & (watch.rows["as_of"] > fitted_until)]
 
 
 def _early(
-    watch: Watch, days: int, known: dict[str, Any], ratio: float, effect: float, wins: float
+    watch: Watch,
+    looked: pd.DataFrame,
+    days: int,
+    known: dict[str, Any],
+    level: tuple[float, float, float],
 ) -> dict[str, Any]:
-    fitted_until = pd.Timestamp(watch.reference["from"])
-    looked = watch.rows[watch.rows["first"] & (watch.rows["as_of"] > fitted_until)]
+    """Return wins seen and expected in a window.
+
+    Parameters
+    ----------
+    level : tuple
+        Of the reference: wins seen for each expected, how much weeks vary beyond chance, and wins.
+    """
+    ratio, effect, wins = level
     end = pd.Timestamp(watch.as_of)
     expected, seen = wins_between(
         looked, np.asarray(known["delays"]), end - days / 7 * WEEK, end, watch.horizon_days
@@ -68,6 +89,7 @@ def _early(
     mean = max(ratio * expected, 0.5)
     variance = effect * mean + mean**2 / max(wins, 1.0)  # how well the reference's level is known
     return {
+        "channel": "",
         "days": days,
         "seen": seen,
         "mean": mean,

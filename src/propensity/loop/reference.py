@@ -17,6 +17,7 @@ import pandas as pd
 from propensity.data.feeds import FEEDS, count_arrivals_by_week, weekly_series
 from propensity.data.fetch import fetch
 from propensity.evaluation.drift import (
+    FEWEST_LEADS,
     assign_bins,
     category_bins,
     count_codes,
@@ -39,6 +40,7 @@ FEWEST_WEEKS = 8
 WEEK = pd.Timedelta(days=7)
 DELAY_POINTS = np.linspace(0, 1, 51)
 FEWEST_WINS = 20
+FEWEST_WINS_OF_A_CHANNEL = 10
 Vector = npt.NDArray[np.float64]
 
 
@@ -218,7 +220,8 @@ def describe_wins(rows: pd.DataFrame, until: datetime, weeks: int, horizon_days:
     dict
         ``n`` wins; ``delays``, the days from the first look at a lead to its win, at the shares
         `DELAY_POINTS` of the wins within the horizon; ``expected`` and ``seen`` for each week, the newest
-        last. Only ``n`` with fewer than `FEWEST_WINS`.
+        last; ``by_channel``, both over all weeks, where the model reads the channel. Only ``n`` with fewer
+        than `FEWEST_WINS`.
     """
     looked = rows[rows["first"]]
     decided = looked[looked["mature"] & looked["won"]]
@@ -237,7 +240,22 @@ def describe_wins(rows: pd.DataFrame, until: datetime, weeks: int, horizon_days:
         "delays": [float(d) for d in delays],
         "expected": expected,
         "seen": seen,
+        "by_channel": _wins_by_channel(looked, delays, until, weeks, horizon_days),
     }
+
+
+def _wins_by_channel(
+    looked: pd.DataFrame, delays: Vector, until: datetime, weeks: int, horizon_days: float
+) -> dict[str, list[float]]:
+    """Return the wins expected and seen in all weeks for each channel with enough leads and wins to tell."""
+    if "channel" not in looked:
+        return {}
+    end, found = pd.Timestamp(until), {}
+    for channel, rows in looked.groupby("channel"):
+        expected, seen = wins_between(rows, delays, end - weeks * WEEK, end, horizon_days)
+        if rows["lead_id"].nunique() >= FEWEST_LEADS and seen >= FEWEST_WINS_OF_A_CHANNEL:
+            found[str(channel)] = [expected, float(seen)]
+    return found
 
 
 def wins_between(
