@@ -18,7 +18,7 @@ from propensity.evaluation.noise import FEWEST_BLOCKS, adjust, next_p_value
 from propensity.loop.features import cannot_compare
 from propensity.loop.reference import expected_auc
 from propensity.loop.signals import Check, Signal
-from propensity.loop.watch import ANEW, NO_REFERENCE, Watch
+from propensity.loop.watch import ANEW, NO_REFERENCE, UNREADABLE, Watch
 
 DAYS = 28
 RETRAIN = "propensity monitor --retrain   # whether a model of the newer outcomes does better"
@@ -60,6 +60,8 @@ def check_realised(check: Check, watch: Watch) -> list[Signal]:
     """Hold the estimates of earlier four weeks against what happened, once all their labels are final."""
     if not watch.reference:
         return [check.cannot_say(NO_REFERENCE, next_step=ANEW)]
+    if watch.refused is not None:
+        return [check.cannot_say(UNREADABLE)]
     scored = score_estimates(watch)
     if scored.empty:
         wait = pd.Timestamp(watch.since) + pd.Timedelta(days=DAYS + watch.horizon_days)

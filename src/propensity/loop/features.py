@@ -18,7 +18,7 @@ from propensity.evaluation.drift import (
 )
 from propensity.evaluation.noise import FEWEST_BLOCKS, adjust
 from propensity.loop.signals import Check, Signal
-from propensity.loop.watch import ANEW, NO_REFERENCE, WINDOWS, Watch
+from propensity.loop.watch import ANEW, NO_REFERENCE, UNREADABLE, WINDOWS, Watch
 
 
 def check_drift(check: Check, watch: Watch) -> list[Signal]:
@@ -179,7 +179,7 @@ def cannot_compare(check: Check, watch: Watch) -> Signal | None:
     if not watch.reference:
         return check.cannot_say(NO_REFERENCE, next_step=ANEW)
     if watch.refused is not None:
-        return check.cannot_say("the raw tables could not be read (PRM102)")
+        return check.cannot_say(UNREADABLE)
     if watch.reference["weeks"] < FEWEST_BLOCKS:
         return check.cannot_say(
             f"the reference has {watch.reference['weeks']} weeks; how weeks differ is told from "

@@ -15,7 +15,7 @@ from propensity.evaluation.noise import (
     volume_p_value,
 )
 from propensity.loop.signals import Check, Signal
-from propensity.loop.watch import ANEW, NO_REFERENCE, WINDOWS, Watch
+from propensity.loop.watch import ANEW, NO_REFERENCE, UNREADABLE, WINDOWS, Watch
 
 LOOK = "look at the source of the feed, then: propensity score"
 
@@ -93,7 +93,7 @@ def _cannot(check: Check, watch: Watch) -> Signal | None:
     if not watch.reference:
         return check.cannot_say(NO_REFERENCE, next_step=ANEW)
     if watch.refused is not None:
-        return check.cannot_say("the raw tables could not be read (PRM102)")
+        return check.cannot_say(UNREADABLE)
     return None
 
 

@@ -63,7 +63,8 @@ def append_history(path: Path, watch: Watch, signals: Sequence[Signal], model_ve
     table = pd.concat([known[~again], new]).sort_values(
         ["as_of", "model_version", "kind", "code", "subject"], kind="stable", ignore_index=True
     )
-    table = fill_realised(table, watch, model_version)
+    if watch.refused is None:
+        table = fill_realised(table, watch, model_version)
     write_parquet(table, path)
     return table
 

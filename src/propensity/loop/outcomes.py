@@ -15,7 +15,7 @@ from propensity.evaluation.reliability import Z_95
 from propensity.loop.features import cannot_compare, once_each
 from propensity.loop.reference import FEWEST_WINS, describe_level, wins_between
 from propensity.loop.signals import Check, Signal
-from propensity.loop.watch import ANEW, NO_REFERENCE, Watch
+from propensity.loop.watch import ANEW, NO_REFERENCE, UNREADABLE, Watch
 
 EARLY_WINDOWS = (28, 84)  # days; in a single week wins are few
 NEWEST_DAYS = 182  # of labels that became final: what was true a year ago is no evidence of today
@@ -110,6 +110,8 @@ def check_calibration(check: Check, watch: Watch) -> list[Signal]:
     """Compare level and slope of the probabilities on newly final outcomes with those on the test part."""
     if not watch.reference:
         return [check.cannot_say(NO_REFERENCE, next_step=ANEW)]
+    if watch.refused is not None:
+        return [check.cannot_say(UNREADABLE)]
     known = watch.reference.get("level")
     if known is None or known["shift"] is None:
         return [check.cannot_say("the test part has too few wins to tell the level of the probabilities")]
@@ -176,6 +178,8 @@ def _moved(name: str, right: float, days: int, now: dict[str, Any], known: dict[
 
 def check_cutoffs(check: Check, watch: Watch) -> list[Signal]:
     """Compare what the cut-offs gave on newly final outcomes with what they promise."""
+    if watch.refused is not None:
+        return [check.cannot_say(UNREADABLE)]
     rows = watch.matured(NEWEST_DAYS)
     wins = int(rows["won"].sum()) if len(rows) else 0
     if wins < FEWEST_WINS:

@@ -11,6 +11,7 @@ import pandas as pd
 
 WINDOWS = (7, 28)  # days; a sudden change shows in the short one, a slow one in the long
 NO_REFERENCE = "the bundle holds no reference.json to compare with"
+UNREADABLE = "the raw tables could not be read (PRM102)"
 ANEW = "propensity run   # a bundle made anew holds one"
 
 
