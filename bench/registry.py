@@ -10,6 +10,7 @@ from __future__ import annotations
 BENCHES = {
     "score": "bench.score",
     "explain": "bench.explain",
+    "features": "bench.features",
     "nightly": "bench.nightly",
     "online": "bench.online",
 }
