@@ -30,7 +30,7 @@ LAYERS = [
     {"decisions"},
     {"predict"},
     {"money"},
-    {"crm", "intake", "loop", "report"},
+    {"crm", "intake", "loop", "privacy", "report"},
     {"gathering"},
     {"measuring", "reviewing", "scoring"},
     {"stages"},
@@ -40,7 +40,7 @@ LAYERS = [
 RANK = {part: i for i, parts in enumerate(LAYERS) for part in parts}
 ONLY_IN = {"ibis": {"data", "cohort", "features"}, "mlflow": {"loop", "registry"}, "shap": {"explain"}}
 TOUCHES_DISK = (
-    *("data/", "model/bundle.py", "registry/", "crm/", "intake/", "loop/", "report/render.py"),
+    *("data/", "model/bundle.py", "registry/", "crm/", "intake/", "loop/", "privacy/", "report/render.py"),
     *("gathering.py", "measuring.py", "reviewing.py", "scoring/"),
     *("stages.py", "commands.py", "cli.py"),
 )

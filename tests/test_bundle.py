@@ -27,6 +27,7 @@ from propensity.model.bundle import (
     write_model,
 )
 from propensity.model.calibration import Calibrator
+from propensity.predict import trained_with
 from tiny_models import FEATURES, KINDS, METHODS, NAMES, bundle, make_feature, table, training
 
 FILES = {
@@ -212,10 +213,29 @@ def test_a_folder_in_a_files_place_and_no_folder_at_all_are_refused(copy: Path, 
         read_bundle(tmp_path / "nowhere")
 
 
-def test_another_format_is_refused_and_named(copy: Path) -> None:
-    reseal(copy, format=2)
-    with pytest.raises(BundleError, match="has bundle format 2, this version of propensity reads format 1"):
+@pytest.mark.parametrize(("found", "age"), [(0, "an earlier"), (2, "a later")])
+def test_another_format_is_refused_with_what_to_do(copy: Path, found: int, age: str) -> None:
+    reseal(copy, format=found, versions={"propensity": "9.8"})
+    said = (
+        f"has bundle format {found}, this version of propensity reads format 1: {age} version wrote it, 9.8"
+    )
+    with pytest.raises(BundleError, match=f"{said}. Score with that version, or .* 'propensity run'"):
         read_bundle(copy)
+
+
+def test_another_format_is_named_also_where_it_is_sealed_in_another_way(copy: Path) -> None:
+    path = copy / "manifest.json"
+    path.write_text(json.dumps({"format": 7, "signed": True}), encoding="utf-8")
+    with pytest.raises(BundleError, match=r"has bundle format 7, .*: a later version wrote it"):
+        read_bundle(copy)
+
+
+def test_params_of_another_version_are_refused_by_name(copy: Path) -> None:
+    content = json.loads((copy / "manifest.json").read_text(encoding="utf-8"))
+    params = {"data": {"outcomes": {"won": ["won"]}}, "split": {"by": "random"}}
+    reseal(copy, params=params | {"telepathy": {"range": 3}}, versions=content["versions"])
+    with pytest.raises(BundleError, match=r"does not know or refuses: 'telepathy'\. Version .* wrote it"):
+        trained_with(read_bundle(copy))
 
 
 @pytest.mark.parametrize("files", [None, [], "x", {"../../etc/passwd": "0" * 64}, {"..": "0" * 64}])

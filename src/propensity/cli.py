@@ -351,6 +351,23 @@ def funnel() -> None:
 
 
 @app.command()
+def forget(
+    lead_ids: Annotated[list[str] | None, typer.Argument(help="The leads, by their ids.")] = None,
+    file: Annotated[Path | None, typer.Option(help="A file with one lead a line.")] = None,
+) -> None:
+    """Take leads out of the workspace for good, and tell what else holds them."""
+    from propensity.commands import forget_leads
+    from propensity.data.files import locked
+    from propensity.workspace import LOCK, open_workspace
+
+    if not lead_ids and file is None:
+        raise typer.BadParameter("name the leads, or a file of them: --file")
+    workspace = open_workspace(_State.params)
+    with locked(workspace.folder / LOCK):
+        typer.echo(forget_leads(workspace, lead_ids or [], file))
+
+
+@app.command()
 def verify(
     path: Annotated[
         Path | None, typer.Argument(help="A bundle; those of the workspace when left out.")

@@ -60,7 +60,7 @@ def score_raw(
     """
     from propensity.crm.exports import check_exports
     from propensity.data.files import told_when_full
-    from propensity.data.ingest import summarise_counts
+    from propensity.data.ingest import summarise_counts, tell_forgotten
     from propensity.data.sources import connect
     from propensity.params import with_files
     from propensity.predict import in_utc
@@ -84,11 +84,14 @@ def score_raw(
         scored = score_tables(
             ws, made, con, canonical, outlet, as_of=moment, everyone=everyone, earlier=earlier
         )
-    told = [summarise_counts(canonical.counts), f"model {made.model_version} of {origin}", scored]
+    forgotten = tell_forgotten(canonical.rule_counts)
+    told = [summarise_counts(canonical.counts), *([forgotten] if forgotten else [])]
+    told += [f"model {made.model_version} of {origin}", scored]
     if previous == LATEST and earlier is None:
         told.append("the history holds no earlier run to compare with")
     scored_from = Workspace(ws.folder, params)
-    told += _hand_over(scored_from, con, canonical, exports, compared=earlier is not None)
+    with told_when_full():
+        told += _hand_over(scored_from, con, canonical, exports, compared=earlier is not None)
     return "\n".join(told)
 
 
@@ -304,8 +307,11 @@ def verify_bundle(folder: Path) -> str:
     BundleError
     """
     from propensity.model.bundle import read_bundle
+    from propensity.predict import trained_with
 
-    return f"{folder}: intact, model {read_bundle(folder).model_version}"
+    found = read_bundle(folder)
+    trained_with(found)
+    return f"{folder}: intact, model {found.model_version}"
 
 
 def explain_lead(ws: Workspace, lead_id: str) -> str:
@@ -349,6 +355,26 @@ def _tell_levers(ws: Workspace, scored: Any, words: Any) -> list[str]:
         changes = what_would_change(ws, made, current)
         told += [text for row in changes.to_dict("records") if (text := tell_change(row, words))]
     return told
+
+
+def forget_leads(ws: Workspace, lead_ids: Sequence[str], file: Path | None) -> str:
+    """Forget the leads that are named and those of a file, one a line.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, or no lead is named.
+    """
+    from propensity.errors import InputError
+    from propensity.privacy.forgetting import forget
+
+    named = list(lead_ids)
+    if file is not None:
+        try:
+            named += file.read_text(encoding="utf-8-sig").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"the file of leads {file} could not be read as UTF-8 text: {error}") from None
+    return forget(ws, named)
 
 
 def write_template(params_path: Path) -> str:

@@ -140,6 +140,7 @@ def _measure_points(ws: Workspace, made: Any, test: Any) -> dict[str, Any]:
     from propensity.explain.dependence import compute_dependence
     from propensity.explain.grades import assign_grades, count_grades
     from propensity.explain.points import mean_absolute_points, sum_by_side
+    from propensity.model.encoding import veil
     from propensity.predict import compute_table_points
 
     sample = test.sample(min(len(test), 5000), random_state=ws.params.model.seed)
@@ -148,7 +149,7 @@ def _measure_points(ws: Workspace, made: Any, test: Any) -> dict[str, Any]:
     return {
         **mean_absolute_points(points, made.features),
         "grades": count_grades(grades, sample["won"].to_numpy(dtype=bool)),
-        "dependence": compute_dependence(points, sample, made.features),
+        "dependence": compute_dependence(points, veil(sample, made.encoding), made.features),
     }
 
 

@@ -14,12 +14,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+from pydantic import ValidationError
 
 from propensity.data.tables import AttributeType
 from propensity.decisions.amounts import AmountModel, amounts_from_json, expected_amounts
 from propensity.decisions.tiers import assign_tiers
 from propensity.decisions.value import expected_value, value_interval
-from propensity.errors import InputError
+from propensity.errors import BundleError, InputError, some
 from propensity.explain.actions import propose_actions
 from propensity.explain.changes import compute_changes, rescore
 from propensity.explain.contributions import compute_contributions
@@ -609,8 +610,23 @@ def _with_rules(reasons: pa.ListArray, met: npt.NDArray[np.object_], words: Word
 
 
 def trained_with(bundle: Bundle) -> Params:
-    """Return the params a bundle was trained with."""
-    return Params.model_validate(bundle.params)
+    """Return the params a bundle was trained with.
+
+    Raises
+    ------
+    BundleError
+        They are of a version of the product whose params this one does not know.
+    """
+    try:
+        return Params.model_validate(bundle.params)
+    except ValidationError as error:
+        odd = [".".join(map(str, problem["loc"])) for problem in error.errors(include_url=False)]
+        wrote = (bundle.versions or {}).get("propensity")
+        raise BundleError(
+            f"the bundle of model {bundle.model_version} holds params that this version of propensity does "
+            f"not know or refuses: {some(odd)}. Version {wrote} wrote it: score with that one, or make a "
+            "bundle with this one: 'propensity run'"
+        ) from None
 
 
 def needed_types(bundle: Bundle) -> dict[str, AttributeType]:

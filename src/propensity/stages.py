@@ -28,14 +28,15 @@ from propensity.workspace import Workspace, shown
 def ingest(ws: Workspace) -> str:
     """Turn raw files into canonical tables and a quarantine."""
     from propensity.data.ingest import ingest as ingest_tables
-    from propensity.data.ingest import summarise_counts, write_canonical
+    from propensity.data.ingest import summarise_counts, tell_forgotten, write_canonical
     from propensity.data.sources import connect
 
     canonical = ingest_tables(
         ws.params.data, ws.folder, now=datetime.now(UTC), con=connect(ws.params.data, folder=ws.folder)
     )
     write_canonical(canonical, ws.interim)
-    return summarise_counts(canonical.counts)
+    forgotten = tell_forgotten(canonical.rule_counts)
+    return summarise_counts(canonical.counts) + (f"\n{forgotten}" if forgotten else "")
 
 
 def cohort(ws: Workspace) -> str:
@@ -107,6 +108,7 @@ def features(ws: Workspace) -> str:
     """Compute every feature of every mature snapshot as of its moment."""
     from functools import partial
 
+    from propensity.data.cells import has_address
     from propensity.data.engines import connect, read_table, write_table
     from propensity.data.fetch import fetch
     from propensity.data.files import atomic_path, write_json
@@ -127,6 +129,7 @@ def features(ws: Workspace) -> str:
     plan = make()
     if plan.has_asset and plan.event_types:
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
+        frequent = frequent[~frequent["asset"].map(has_address)]  # a feature is named after its asset
         assets = {str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]}
         plan = make(assets=assets)
     snapshots = read_table(con, ws.interim / "snapshots.parquet")

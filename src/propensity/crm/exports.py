@@ -87,14 +87,14 @@ def _writer(ws: Workspace, name: str) -> Callable[[Path], str]:
 
 def _write_system(ws: Workspace, layout: Layout, folder: Path) -> str:
     """Write a CRM's files; the leads are read anew only for what the scores do not hold."""
+    from propensity.data.engines import connect_here
     from propensity.data.ingest import ingest
     from propensity.data.lookup import look_up
-    from propensity.data.sources import connect
 
     limit = ws.params.data.max_quarantined
     if not layout.columns:
         return write_records(ws.scores, layout, folder, looked_up=None, most_unusable=limit)
-    con = connect(ws.params.data, folder=ws.folder)
+    con = connect_here(folder=ws.folder)
     read = ingest(
         ws.params.data,
         ws.folder,

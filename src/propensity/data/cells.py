@@ -1,4 +1,4 @@
-"""Texts in tables for people: what a spreadsheet would calculate, and what no file may hold."""
+"""Texts: what a spreadsheet would calculate, what no file may hold, what is an e-mail address."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ _FORMULA = re.compile(r"(^|[;\t\r\n])([ \u00a0\u3000]*)(?=[=+\-@＝＋－＠])")
 _STARTS_WITH_CONTROL = re.compile(r"^[\t\r\n\0]")
 # Control characters but tab, line feed and carriage return, and the two code points that XML excludes.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
+# As many characters as an address may have on either side, so that a long text is read in linear time.
+ADDRESS = re.compile(r"[\w.+'-]{1,64}((?:@|%40|＠)[\w-]{1,63}(?:\.[\w-]{1,63})+)", re.IGNORECASE)
 
 
 def disarm(text: str) -> str:
@@ -25,6 +27,11 @@ def disarm(text: str) -> str:
     if _STARTS_WITH_CONTROL.match(text):
         text = "'" + text
     return _FORMULA.sub(r"\1\2'", text)
+
+
+def has_address(text: str) -> bool:
+    """Return whether a text holds what looks like an e-mail address."""
+    return ADDRESS.search(text) is not None
 
 
 def printable(text: str) -> str:

@@ -20,6 +20,7 @@ from propensity.data.delimited import FILE, POSITION, ROW
 from propensity.data.engines import Engine, connect, define, stage
 from propensity.data.fetch import fetch
 from propensity.data.files import sha256
+from propensity.data.forgotten import RULE, Forgotten, read_forgotten
 from propensity.data.frames import canonical_frames
 from propensity.data.interim import REFUSED_COLUMNS, Canonical, read_canonical, write_canonical
 from propensity.data.locations import RawSource, find_source
@@ -63,6 +64,7 @@ __all__ = [
     "ingest",
     "read_canonical",
     "summarise_counts",
+    "tell_forgotten",
     "write_canonical",
 ]
 
@@ -144,7 +146,14 @@ def ingest(
     if types is None:
         types = find_types(con, raws["leads"].table, names, missing=specs["leads"].missing)
     specs["leads"] = with_attributes(specs["leads"], types)
-    judge_rows = partial(_accept, con, now=now, limit=data.max_quarantined, others=others)
+    judge_rows = partial(
+        _accept,
+        con,
+        now=now,
+        limit=data.max_quarantined,
+        others=others,
+        forgotten=read_forgotten(workspace),
+    )
     accepted = _accept_all(judge_rows, specs, raws)
     quarantine = join_quarantines([part.quarantine for part in accepted.values()])
     unsettled = _unsettled(con, accepted)
@@ -165,6 +174,17 @@ def summarise_counts(counts: pd.DataFrame) -> str:
     return "\n".join(
         f"{row.table}: {row.read:,} rows read = {row.accepted:,} accepted + {row.quarantined:,} quarantined"
         for row in counts.itertuples(index=False)
+    )
+
+
+def tell_forgotten(rule_counts: pd.DataFrame) -> str:
+    """Return in a sentence how many rows of forgotten leads were left out, empty if none."""
+    rows = rule_counts.loc[rule_counts["rule"] == RULE, ["table", "rows"]]
+    if rows.empty:
+        return ""
+    told = ", ".join(f"{row.rows:,} of {row.table}" for row in rows.itertuples(index=False))
+    return (
+        f"rows of forgotten leads, which the raw tables still hold: {told}; left out, and in the quarantine"
     )
 
 
@@ -228,12 +248,13 @@ def _accept(
     now: datetime,
     limit: float,
     others: Literal["refuse", "ignore"],
+    forgotten: Forgotten | None,
 ) -> _Accepted:
     """Judge one table's rows, refuse the table if too much of it is bad, and check what is left."""
     # Imported here because pandera takes a second to import, which scoring, through this module, is spared.
     from propensity.data.schemas import check_schema
 
-    rules = row_rules(spec)
+    rules = row_rules(spec, forgotten)
     table = read_columns(raw.table, spec, now=moment(now))
     if others == "ignore" and leads is not None:
         table = table.semi_join(leads, "lead_id")

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import ibis
 import ibis.expr.types as ir
 from ibis.backends.duckdb import Backend
 
+from propensity.data.delimited import POSITION
 from propensity.data.engines import staging_path
+from propensity.data.locations import find_source
+from propensity.data.sources import read_raw
+from propensity.data.tables import table_specs
+from propensity.data.values import text_of
+from propensity.params import DataParams
 
 
 def look_up(con: Backend, leads: ir.Table, scores: Path, *, key: str, stage: str | None) -> Path:
@@ -50,3 +57,22 @@ def look_up(con: Backend, leads: ir.Table, scores: Path, *, key: str, stage: str
         ranked.order_by("position").select("key", "stage", "found", "repeated"), path, compression="zstd"
     )
     return path
+
+
+def count_raw_rows(con: Backend, data: DataParams, workspace: Path, table: str, ids: Sequence[str]) -> int:
+    """Return how many rows of a raw table are of the leads in `ids`.
+
+    Raises
+    ------
+    InputError, BusyError
+        The raw table is not there, cannot be read, or is locked.
+    """
+    section = getattr(data, table)
+    path = data.leads.path if section.path is None else section.path
+    source = find_source(path, workspace, delimiter=section.delimiter, section=f"data.{table}")
+    column = table_specs(data)[table].raw_of("lead_id")
+    if column == POSITION:
+        return 0
+    raw = read_raw(con, source, [column]).table
+    found = raw.filter(text_of(raw[column]).isin(list(ids)))
+    return int(con.to_pyarrow(found.count()).as_py())

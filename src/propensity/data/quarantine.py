@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from propensity.data.delimited import FILE, POSITION, ROW, Malformed
 from propensity.data.engines import Engine
+from propensity.data.forgotten import RULE
 from propensity.data.rules import BAD, Rule, flag
 from propensity.data.sources import Raw
 from propensity.data.tables import GIVEN, TableSpec
@@ -46,6 +47,12 @@ class Tally:
     @property
     def accepted(self) -> int:
         return self.read - self.quarantined
+
+    @property
+    def bad_share(self) -> float:
+        """The share of bad rows, 0 to 1, among those that are not of forgotten leads."""
+        forgotten = self.broken.get((RULE, "lead_id"), 0)
+        return (self.quarantined - forgotten) / max(self.read - forgotten, 1)
 
 
 def mask(value: str | None) -> str | None:
@@ -100,7 +107,7 @@ def check_counts(
     for name, given in tally.given.items():
         if given and tally.broken.get(("type", name), 0) == given:
             raise InputError(_unreadable_moments(con, name, given, spec, judged, raw))
-    share = tally.quarantined / max(tally.read, 1)
+    share = tally.bad_share
     if share > limit or (spec.name == "leads" and tally.accepted == 0):
         raise QuarantineError(
             f"{spec.name}: {tally.quarantined:,} of {tally.read:,} rows of {raw.source.where} are refused "

@@ -11,6 +11,7 @@ import ibis.expr.types as ir
 
 from propensity.data import values
 from propensity.data.delimited import POSITION
+from propensity.data.forgotten import Forgotten
 from propensity.data.tables import GIVEN, NOW, Field, TableSpec
 
 BAD = "__bad"  # true where any rule is broken
@@ -30,12 +31,17 @@ class Rule:
     broken: Callable[[ir.Table], ir.BooleanValue]
 
 
-def row_rules(spec: TableSpec) -> list[Rule]:
-    """Return the rules that a row of the table is held to whatever the other rows of its table are."""
+def row_rules(spec: TableSpec, forgotten: Forgotten | None = None) -> list[Rule]:
+    """Return the rules that a row of the table is held to whatever the other rows of its table are.
+
+    Rows of leads that were forgotten are refused as such, and not for want of their lead.
+    """
     mapped = [field for field in spec.fields if field.raw is not None]
     rules = [rule for field in mapped for rule in _field_rules(field)]
     if spec.of_leads:
-        rules.append(Rule("unknown_lead", "lead_id", lambda t: t["lead_id"].notnull() & t[_LEAD].isnull()))
+        rules.append(Rule("unknown_lead", "lead_id", lambda t: _is_unknown(t, forgotten)))
+    if forgotten is not None and "lead_id" in spec.columns:
+        rules.append(Rule("forgotten", "lead_id", lambda t: forgotten.holds(t["lead_id"])))
     if spec.name == "outcomes" and "closed_at" in {field.name for field in mapped}:
         rules += _closing_rules()
     if {"opened_at", "closed_at"} <= {field.name for field in mapped}:
@@ -113,6 +119,11 @@ def _field_rules(field: Field) -> list[Rule]:
     if field.kind == "past":
         rules.append(Rule("future", field.name, lambda t: t[field.name] > t[NOW]))
     return rules
+
+
+def _is_unknown(table: ir.Table, forgotten: Forgotten | None) -> ir.BooleanValue:
+    unknown = table["lead_id"].notnull() & table[_LEAD].isnull()
+    return unknown if forgotten is None else unknown & ~forgotten.holds(table["lead_id"])
 
 
 def _missing_key(field: Field) -> Rule:

@@ -11,8 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.data.cells import has_address
+
 MISSING, OTHER = "not known", "other"
 QUARTERS = (0.25, 0.5, 0.75)
+LEAST_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,8 @@ def fit_levels(
     """Decide the levels of `columns` from the rows of `table`.
 
     Of a text they are the `most` most frequent ones, of a number the parts between its quantiles `cuts`.
+    A text that fewer than `LEAST_ROWS` rows hold, or with an e-mail address in it, is none: it may be of one
+    person, and levels are kept in bundles.
     """
     edges: dict[str, list[float]] = {}
     kept: dict[str, list[str]] = {}
@@ -49,7 +54,8 @@ def fit_levels(
             edges[column] = _inner_edges(values.to_numpy(dtype=np.float64), cuts)
         else:
             counts = values.astype(str).value_counts()
-            ranked = sorted(counts.index, key=lambda level: (-counts[level], level))
+            shared = [level for level in counts.index[counts >= LEAST_ROWS] if not has_address(level)]
+            ranked = sorted(shared, key=lambda level: (-counts[level], level))
             kept[column] = ranked[:most]
     return Levels(tuple(columns), edges, kept)
 

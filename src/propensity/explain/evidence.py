@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.data.cells import has_address
 from propensity.errors import BundleError
 from propensity.explain.texts import Told
 from propensity.explain.words import (
@@ -171,7 +172,7 @@ def _frequent(column: pd.Series[Any], leads: Codes) -> list[str]:
     known = column.notna().to_numpy(dtype=bool)
     pairs = pd.DataFrame({"level": column[known].to_numpy(), "lead": leads[known]}).drop_duplicates()
     counts = pairs["level"].value_counts()
-    return sorted(str(level) for level, n in counts.items() if n >= FEWEST)
+    return sorted(str(level) for level, n in counts.items() if n >= FEWEST and not has_address(str(level)))
 
 
 def _choose_edges(feature: Feature, values: npt.NDArray[np.float64], leads: Codes) -> list[float]:

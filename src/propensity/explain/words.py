@@ -16,14 +16,13 @@ from typing import Any
 
 import yaml
 
+from propensity.data.cells import ADDRESS
 from propensity.errors import BundleError, ParamsError, nearest, some
 
 LANGUAGES = ("en", "es", "pt", "nl", "ru")
 FORMS = dict.fromkeys(LANGUAGES, ("one", "other")) | {"ru": ("one", "few", "many")}
 LENGTHS = {"weekdays": 7, "months": 12}
 OPEN = ("subjects",)  # mappings whose keys the company chooses
-# As many characters as an address may have on either side, so that a long text is read in linear time.
-_ADDRESS = re.compile(r"[\w.+'-]{1,64}((?:@|%40|＠)[\w-]{1,63}(?:\.[\w-]{1,63})+)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -217,7 +216,7 @@ def mask_addresses(text: str) -> str:
 
 def replace_addresses(text: str, by: str) -> str:
     """Return `text` with all that looks like an e-mail address, also one escaped in a URL, replaced."""
-    return _ADDRESS.sub(by, text) if re.search("@|%40|＠", text) else text
+    return ADDRESS.sub(by, text) if re.search("@|%40|＠", text) else text
 
 
 def _localise(words: Words, text: str) -> str:

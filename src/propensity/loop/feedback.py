@@ -18,6 +18,7 @@ from propensity.data.ingest import ingest
 from propensity.data.sources import connect
 from propensity.data.verdicts import Verdicts, read_verdicts
 from propensity.errors import InputError
+from propensity.explain.words import mask_addresses
 from propensity.loop.agreement import (
     UNNAMED,
     code_reviewers,
@@ -80,6 +81,7 @@ def take_feedback(ws: Workspace, files: Sequence[Path], *, names: bool = False) 
     verdicts = add_shown(merge.table, stored, scores)
     codes = code_reviewers(verdicts)
     judged = _with_labels(con, verdicts, canonical, made)
+    judged["reason"] = judged["reason"].map(mask_addresses, na_action="ignore")
     judged["reviewer"] = judged["given_by"].map(codes).fillna(UNNAMED)
     levels = _levels(con, judged, canonical, made)
     found = examine(judged, levels)

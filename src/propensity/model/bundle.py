@@ -25,7 +25,7 @@ from propensity.data.files import read_json, replaced_folder, sha256, to_json, w
 from propensity.errors import BundleError, InputError, some
 from propensity.features.catalogue import Feature, Plan, plan_to_json
 from propensity.model.calibration import Calibrator, calibrator_from_json, calibrator_to_json
-from propensity.model.encoding import Encoding, encode, encoding_from_json, encoding_to_json
+from propensity.model.encoding import Encoding, encode, encoding_from_json, encoding_to_json, veil
 from propensity.model.estimators import (
     Blend,
     Boosted,
@@ -137,7 +137,7 @@ def _write_files(bundle: Bundle, folder: Path, probe: pd.DataFrame) -> dict[str,
     for name, content in bundle.documents.items():
         assert name in DOCUMENTS
         write_text(to_json(content), folder / f"{name}.json")
-    columns = probe[bundle.encoding.names].reset_index(drop=True)
+    columns = veil(probe, bundle.encoding).reset_index(drop=True)
     write_parquet(columns.assign(expected_log_odds=log_odds(bundle, columns)), folder / "probe.parquet")
     return _manifest(bundle, folder)
 
@@ -175,11 +175,6 @@ def verify_files(folder: Path) -> dict[str, Any]:
         As in `read_bundle`, the probe apart.
     """
     manifest = _read_manifest(folder)
-    if manifest.get("format") != FORMAT:
-        raise BundleError(
-            f"{folder / MANIFEST} has bundle format {manifest.get('format')!r}, this version of propensity "
-            f"reads format {FORMAT}; retrain, or use the version that wrote it"
-        )
     files: dict[str, str] = manifest["files"]
     present = {path.name for path in folder.iterdir()} - {MANIFEST}
     if missing := sorted(set(files) - present):
@@ -306,11 +301,26 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
         ) from None
     except (OSError, RecursionError, ValueError) as error:
         raise BundleError(f"{path} could not be read: {error}") from None
+    if isinstance(manifest, dict):
+        _check_format(manifest, path)  # first, since another format may be sealed in another way
     if not isinstance(manifest, dict) or text != to_json(manifest) or not _is_sealed(manifest):
         raise BundleError(
             f"{path} changed after the bundle was written; restore it from a copy, or train again"
         )
     return manifest
+
+
+def _check_format(manifest: dict[str, Any], path: Path) -> None:
+    found = manifest.get("format")
+    if type(found) is not int or found == FORMAT:
+        return
+    versions = manifest.get("versions")
+    wrote = versions.get("propensity") if isinstance(versions, dict) else None
+    raise BundleError(
+        f"{path} has bundle format {found}, this version of propensity reads format {FORMAT}: "
+        f"{'a later' if found > FORMAT else 'an earlier'} version wrote it{f', {wrote}' if wrote else ''}. "
+        "Score with that version, or make a bundle with this one: 'propensity run'"
+    )
 
 
 def _is_sealed(manifest: dict[str, Any]) -> bool:

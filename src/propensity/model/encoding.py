@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.data.cells import has_address
 from propensity.errors import InputError
 from propensity.features.catalogue import Feature
 
@@ -86,7 +87,7 @@ def fit_encoding(
             logger.info("as_of_month is left out: the training part does not hold all twelve months")
             continue
         if feature.kind == "category":
-            levels[feature.name] = _frequent(column, most_levels, least_rows)
+            levels[feature.name] = _frequent(column, feature.name, most_levels, least_rows)
         codes = _encode_column(column, feature, levels)
         fingerprint = hashlib.sha256(codes.tobytes()).digest()
         if _varies(codes) and fingerprint not in seen:
@@ -139,6 +140,22 @@ def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:
     return counts
 
 
+def veil(table: pd.DataFrame, encoding: Encoding) -> pd.DataFrame:
+    """Return rows of features that encode as those given and hold no text but the levels.
+
+    A rare text may be a name or an address; the model reads it as any other.
+    """
+    veiled = table[encoding.names].copy()
+    for i in encoding.categories:
+        name = encoding.features[i].name
+        other, levels = "any other", encoding.levels[name]
+        while other in levels:
+            other += " "
+        rare = veiled[name].notna() & ~veiled[name].isin(levels)
+        veiled[name] = veiled[name].where(~rare, other)
+    return veiled
+
+
 def encoding_to_json(encoding: Encoding) -> dict[str, Any]:
     """Return the features with their levels, for the bundle."""
     return {"features": [dict(vars(f)) for f in encoding.features], "levels": encoding.levels}
@@ -160,8 +177,13 @@ def _encode_column(
     return np.where(column.isna(), MISSING, codes).astype(np.float64)
 
 
-def _frequent(column: pd.Series[str], most: int, least: int) -> list[str]:
+def _frequent(column: pd.Series[str], name: str, most: int, least: int) -> list[str]:
+    """Return the levels kept; an e-mail address is none, so that no model holds one."""
     counts = {str(level): int(n) for level, n in column.dropna().value_counts().items() if n >= least}
+    addresses = [level for level in counts if has_address(level)]
+    if addresses:
+        logger.warning("%s: %d values hold an e-mail address and are no levels", name, len(addresses))
+    counts = {level: n for level, n in counts.items() if level not in addresses}
     return sorted(counts, key=lambda level: (-counts[level], level))[:most]
 
 

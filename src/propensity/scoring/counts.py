@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from propensity.data.forgotten import RULE
 from propensity.errors import QuarantineError
 
 REFUSED = ("lead_id", "table", "rule", "column", "value")
@@ -18,6 +19,7 @@ _TOLD = {
     "created_later": "created later",
     "unsettled": "with a refused outcome",
     "quarantined": "quarantined",
+    "forgotten": "forgotten",
 }
 
 
@@ -41,7 +43,8 @@ def count_leads(
     -------
     dict
         ``read``, which is the sum of the others: ``scored``, ``not_open`` at the moment, ``created_later``
-        than it, ``unsettled`` (the outcome was refused) and ``quarantined`` (the row was).
+        than it, ``unsettled`` (the outcome was refused), ``quarantined`` (the row was) and ``forgotten``
+        (the lead is to be).
     """
     tables = canonical.tables
     rows = canonical.counts.set_index("table").loc["leads"]
@@ -50,13 +53,15 @@ def count_leads(
         unsettled = _count(con, left.semi_join(tables["unsettled"], "lead_id"))
         left = left.anti_join(tables["unsettled"], "lead_id")
     later = 0 if moment is None else _count(con, left.filter(left.created_at > moment))
+    forgotten = _count_forgotten(canonical)
     counts = {
         "read": int(rows["read"]),
         "scored": _count(con, spine),
         "not_open": _count(con, left) - later,
         "created_later": later,
         "unsettled": unsettled,
-        "quarantined": int(rows["quarantined"]),
+        "quarantined": int(rows["quarantined"]) - forgotten,
+        "forgotten": forgotten,
     }
     check_sum(counts)
     return counts
@@ -118,6 +123,7 @@ def list_refused(canonical: Any) -> pd.DataFrame:
         ``value``. Of outcomes only those of leads whose every outcome was refused.
     """
     refused = canonical.quarantine[canonical.quarantine["table"].isin(["leads", "outcomes"])]
+    refused = refused[refused["rule"] != RULE]  # who is forgotten is named nowhere
     named = refused.merge(canonical.refused, on=["table", "file", "row"], how="left")
     unsettled = set(canonical.refused.loc[canonical.refused["unsettled"], "lead_id"])
     kept = (named["table"] == "leads") | named["lead_id"].isin(unsettled)
@@ -135,6 +141,11 @@ def add_counts(marks: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
             else:
                 total[name] = total.get(name, 0) + value
     return total
+
+
+def _count_forgotten(canonical: Any) -> int:
+    rows = canonical.rule_counts
+    return int(rows.loc[(rows["table"] == "leads") & (rows["rule"] == RULE), "rows"].sum())
 
 
 def _count(con: Any, table: Any) -> int:
