@@ -50,7 +50,7 @@ class Pause:
     def __call__(self, name: str) -> None:
         if name == self.name:
             self.reached.set()
-            assert self.go_on.wait(60)
+            assert self.go_on.wait(600)
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def start(
 
 def finish(process: BaseProcess) -> int:
     """Wait for a process and return its exit code; minus nine if it was killed."""
-    process.join(120)
+    process.join(600)
     assert process.exitcode is not None
     return process.exitcode
 
@@ -123,5 +123,5 @@ def _run(
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # writing then fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
     if barrier is not None:
-        barrier.wait(60)
+        barrier.wait(600)
     main(["--params", str(folder / "params.yaml"), *command])
