@@ -228,6 +228,14 @@ def test_a_cutoff_that_does_not_keep_its_promise_is_an_alarm():
     assert status("PRM505", later(after_days=5)) == "cannot say"
 
 
+def test_no_win_at_all_where_many_were_expected_is_an_alarm_of_level_and_cutoff():
+    watch = later(after_days=120, rate=1e-9)
+    rows = watch.rows.assign(won=watch.rows["won"] & (watch.rows["as_of"] <= pd.Timestamp(UNTIL)))
+    none = replace(watch, rows=rows[rows["as_of"] > pd.Timestamp(UNTIL)])
+    assert [(s.status, s.subject) for s in ask(BY_CODE["PRM504"], none)] == [("alarm", "shift")]
+    assert "sql" in {s.subject for s in ask(BY_CODE["PRM505"], none) if s.status == "alarm"}
+
+
 def test_calibration_cannot_be_told_before_labels_are_final():
     (signal,) = ask(BY_CODE["PRM504"], later(after_days=1))
     assert signal.status == "cannot say"

@@ -172,8 +172,12 @@ def _moved(name: str, right: float, days: int, now: dict[str, Any], known: dict[
         "n": now["n"],
         "wins": now["wins"],
         "said": said,
-        "p": float(2 * stats.t.sf(abs(z), max(min(now["wins"], known["wins"]) - 1, 1))),
+        "p": float(2 * stats.t.sf(abs(z), max(min(_told_by(now), _told_by(known)) - 1, 1))),
     }
+
+
+def _told_by(level: dict[str, Any]) -> float:
+    return max(float(level["wins"]), float(level["expected"]))
 
 
 def check_cutoffs(check: Check, watch: Watch) -> list[Signal]:
@@ -182,7 +186,7 @@ def check_cutoffs(check: Check, watch: Watch) -> list[Signal]:
         return [check.cannot_say(UNREADABLE)]
     rows = watch.matured(NEWEST_DAYS)
     wins = int(rows["won"].sum()) if len(rows) else 0
-    if wins < FEWEST_WINS:
+    if max(wins, float(rows["probability"].sum())) < FEWEST_WINS:
         return [
             check.cannot_say(
                 f"{wins} wins became final in the newest {NEWEST_DAYS} days; {FEWEST_WINS} tell how the "

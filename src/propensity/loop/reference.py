@@ -283,13 +283,15 @@ def describe_level(rows: pd.DataFrame) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``n, leads, wins``; ``shift`` and ``slope`` with ``shift_error`` and ``slope_error``, None where
-        there are too few wins or leads to tell.
+        ``n, leads, wins, expected`` (wins); ``shift`` and ``slope`` with ``shift_error`` and ``slope_error``,
+        None where there are too few wins or leads to tell.
     """
     won, groups = rows["won"].to_numpy(dtype=bool), rows["group"].to_numpy()
     found: dict[str, Any] = {"n": len(rows), "leads": int(rows["lead_id"].nunique()), "wins": int(won.sum())}
+    found |= {"expected": float(rows["probability"].sum())}
     found |= dict.fromkeys(("shift", "shift_error", "slope", "slope_error"))
-    if found["wins"] < FEWEST_WINS or len(np.unique(groups)) < 2:
+    # No win where many were expected tells as much as many.
+    if max(found["wins"], found["expected"]) < FEWEST_WINS or len(np.unique(groups)) < 2:
         return found
     moved = propose_shift(rows["log_odds"].to_numpy(), won, groups)
     line = recalibration_line(won, rows["probability"].to_numpy(), groups)
