@@ -73,12 +73,12 @@ def full_year(seed: int, *, quiet: bool = False) -> Year:
         ChannelChange(_at("2025-06-30"), "referral", -1.5),
     )
     return Year(
-        leads=20_000,
+        leads=16_000,
         seed=seed,
         since=_at("2023-04-03"),
         begins=_at("2024-09-30"),
         weeks=52,
-        calls=20,
+        calls=16,
         shifts=() if quiet else shifts,
     )
 

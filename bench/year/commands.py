@@ -46,7 +46,9 @@ def propensity(folder: Path, *arguments: str, may: tuple[int, ...] = (DONE,)) ->
 
 
 def write_params(folder: Path, *, exclude: list[str]) -> None:
-    """Write the workspace's params: those of the project, with one candidate so that a training is quick.
+    """Write the workspace's params: those of the project, with less to read and to try so that a year is quick.
+
+    One candidate is trained, and the tables that no model learns from are left out.
 
     Parameters
     ----------
@@ -55,6 +57,8 @@ def write_params(folder: Path, *, exclude: list[str]) -> None:
         Event types that are never used.
     """
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    for table in ("stages", "history", "spend"):
+        del content["data"][table]
     content["model"] |= {"candidates": ["lightgbm"], "threads": 1}
     content["features"]["exclude"] = [*content["features"].get("exclude", []), *exclude]
     folder.mkdir(parents=True, exist_ok=True)

@@ -15,6 +15,7 @@ from bench.year.rivals import write_rule
 from bench.year.world import export, make_world
 from propensity.data.files import read_json, replaced_folder, write_json, write_parquet
 from propensity.data.simulate import Simulation
+from propensity.stages import STAGES
 from propensity.workspace import open_workspace
 
 FEED = "events/"  # the monitor's subject for a feed of one event type
@@ -110,8 +111,8 @@ def act(folder: Path, week: int, record: dict[str, Any]) -> str | None:
 
 
 def retrain(folder: Path, *, force: str | None) -> dict[str, Any]:
-    """Run the pipeline, and let the gate decide on what it made."""
-    propensity(folder, "run")
+    """Run the pipeline, all but the review that nobody would read, and let the gate decide on what it made."""
+    propensity(folder, "run", *(stage for stage in STAGES if stage != "report"))
     forced = [] if force is None else ["--force", force]
     propensity(folder, "promote", "--by", "year", *forced, may=(DONE, REFUSED))
     latest = max((folder / "models" / "promotions").glob("[0-9]*.json"))

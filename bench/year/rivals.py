@@ -24,7 +24,7 @@ from propensity.model.encoding import encode
 from propensity.predict import needed_types
 from propensity.workspace import Workspace, open_workspace
 
-TABLES = {"events", "outcomes", "stages", "history"}
+TABLES = {"events", "outcomes"}
 
 
 def write_rule(ws: Workspace, bundle: Path) -> PointsRule:
