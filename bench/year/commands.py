@@ -46,9 +46,9 @@ def propensity(folder: Path, *arguments: str, may: tuple[int, ...] = (DONE,)) ->
 
 
 def write_params(folder: Path, *, exclude: list[str]) -> None:
-    """Write the workspace's params: those of the project, with less to read and to try so that a year is quick.
+    """Write the workspace's params: those of the project, with less to read and to try.
 
-    One candidate is trained, and the tables that no model learns from are left out.
+    One candidate is trained, and the tables that no model learns from are left out, so that a year is quick.
 
     Parameters
     ----------

@@ -111,7 +111,7 @@ def act(folder: Path, week: int, record: dict[str, Any]) -> str | None:
 
 
 def retrain(folder: Path, *, force: str | None) -> dict[str, Any]:
-    """Run the pipeline, all but the review that nobody would read, and let the gate decide on what it made."""
+    """Run the pipeline, but for the review that nobody would read, and let the gate decide on the model."""
     propensity(folder, "run", *(stage for stage in STAGES if stage != "report"))
     forced = [] if force is None else ["--force", force]
     propensity(folder, "promote", "--by", "year", *forced, may=(DONE, REFUSED))
