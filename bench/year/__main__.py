@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> int:
     )
     parser.add_argument("--out", type=Path, help="the year's folder")
     parser.add_argument("--seed", type=int, default=7, help="of the simulation")
+    parser.add_argument("--weeks", type=int, help="live through so many weeks only")
     parser.add_argument("--page", action="store_true", help="write the page anew")
     kind = parser.add_mutually_exclusive_group()
     for name in ("quick", "quiet", "acting"):
@@ -60,6 +62,8 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     """Live through the year that was asked for; print what came of it."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     year = quick_year(given.seed) if given.quick else full_year(given.seed, quiet=given.quiet)
+    if given.weeks is not None:
+        year = replace(year, weeks=given.weeks)
     folder = given.out.resolve()
     live(year, folder, acting=given.acting)
     write_json(gather_results(year, folder), folder / "results.json")
