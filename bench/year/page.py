@@ -15,6 +15,11 @@ SHIFTS = {
     "FewerWins": "half of the wins are lost",
     "ChannelChange": "a channel changes (`referral`)",
 }
+PERIODS = {
+    "since DeadFeed": "since visits stopped",
+    "since FewerWins": "since half of the wins are lost",
+    "since ChannelChange": "since referrals changed",
+}
 
 
 def write_page(text: str, page: Path) -> None:
@@ -104,7 +109,7 @@ def _tell_decision(decision: Mapping[str, Any]) -> list[str]:
         difference = f"{loss['difference']:+.4f} [{loss['low']:+.4f}, {loss['high']:+.4f}]"
     counted = f"{enough['leads']:,} leads, {enough['wins']:,} wins" if enough else ""
     tiers = checks.get("tiers", {}).get("figures", {}).get("share")
-    why = decision["reason"] or decision["said"]
+    why = decision["reason"] if decision["verdict"] == "forced" else decision["said"]
     return [decision["verdict"], difference, counted, "" if tiers is None else f"{tiers:.1%}", why]
 
 
@@ -114,11 +119,16 @@ def tell_wins(years: Mapping[str, Mapping[str, Any]]) -> str:
     rows = []
     for name, year in years.items():
         for period in year["periods"]:
-            weeks = f"{period['weeks'][0]} to {period['weeks'][1]}, {period['period']}"
+            weeks = f"{period['weeks'][0]} to {period['weeks'][1]}, {name_period(period)}"
             for way in period["ways"]:
                 cells = [name, weeks, NAMES[way["way"]], str(way["won"]), f"{way['expected']:.1f}"]
                 rows.append([*cells, *(_tell_more(way, more) for more in ("expected_more", "won_more"))])
     return make_table(head, rows)
+
+
+def name_period(period: Mapping[str, Any]) -> str:
+    """Return a period's name, such as "since visits stopped"."""
+    return PERIODS.get(period["period"], str(period["period"]))
 
 
 def _tell_more(way: Mapping[str, Any], name: str) -> str:
