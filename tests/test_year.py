@@ -8,13 +8,23 @@ from typing import Any
 
 import pandas as pd
 import pytest
+from bench.year.__main__ import ROOT, name_checks, read_years
 from bench.year.alarms import count_false_alarms, find_detections, names_shift
 from bench.year.calendar import Year, full_year, quick_year
 from bench.year.calls import add_wins, call_leads, compare_ways
 from bench.year.commands import propensity, write_params
 from bench.year.drawing import draw_year
 from bench.year.drive import act, live, record_of
-from bench.year.page import make_table, tell_detections, tell_wins, write_page
+from bench.year.page import (
+    BEGIN,
+    END,
+    make_table,
+    tell_detections,
+    tell_results,
+    tell_summary,
+    tell_wins,
+    write_page,
+)
 from bench.year.results import name_periods
 from bench.year.world import export, make_world
 
@@ -279,6 +289,35 @@ def test_the_tables_say_what_was_not_found_and_give_intervals():
     assert "| points rule | 10 | 1.7 | +4.3 [+1.0, +7.0] | -3.0 [-9.0, +2.5] |" in told
 
 
+def test_the_summary_says_what_was_named_and_what_was_not_told_apart():
+    def way(name: str, expected: float, *interval: float) -> dict[str, Any]:
+        more = {"expected_more": sum(interval) / 2, "expected_more_interval": list(interval)}
+        return {"way": name, "calls": 9, "expected": expected, **more}
+
+    told = tell_summary(
+        {
+            "false_alarms": {"with_alarm": 1, "weeks": 20, "interval": [0.01, 0.2]},
+            "detections": [
+                {"shift": "DeadFeed", "weeks_watched": 9, "named": {"weeks": 1}},
+                {"shift": "ChannelChange", "weeks_watched": 4, "named": None},
+            ],
+            "first": {"verdict": "promoted"},
+            "weeks": [{"decision": None}, {"decision": {"verdict": "refused"}}],
+            "periods": [{"ways": [way("loop", 6, 0, 0), way("once", 5, -1, 3), way("rule", 2, 1, 7)]}],
+        }
+    )
+    assert told.splitlines() == [
+        "- 1 of 20 quiet weeks had an alarm [1%, 20%].",
+        "- A feed stops (`visit`): named after 1 week of 9.",
+        "- A channel changes (`referral`): not named in 4 weeks.",
+        "- The gate promoted 1 of 2 challengers.",
+        "- Of 9 calls the loop's bring 6.0 expected wins, those by the model trained once 5.0; the "
+        "difference is +1.0 [-1.0, +3.0]: they are not told apart.",
+        "- Of 9 calls the loop's bring 6.0 expected wins, those by the points rule 2.0; the difference is "
+        "+4.0 [+1.0, +7.0].",
+    ]
+
+
 def test_the_page_keeps_what_stands_around_the_results(tmp_path: Path):
     page = tmp_path / "year.md"
     page.write_text(
@@ -288,3 +327,11 @@ def test_the_page_keeps_what_stands_around_the_results(tmp_path: Path):
     write_page(make_table(["a"], [["x | y"]]), page)
     expected = "# Year\n\n<!-- results:begin -->\n| a |\n| --- |\n| x / y |\n<!-- results:end -->\n\nAfter.\n"
     assert page.read_text(encoding="utf-8") == expected
+
+
+def test_the_page_and_its_picture_are_those_of_the_stored_figures():
+    years = read_years()
+    text = (ROOT / "docs" / "year.md").read_text(encoding="utf-8")
+    assert text.split(BEGIN)[1].split(END)[0].strip() == tell_results(years).strip()
+    drawn = draw_year(years["year"], name_checks(years["year"]))
+    assert (ROOT / "docs" / "year.svg").read_text(encoding="utf-8") == drawn

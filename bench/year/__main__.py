@@ -75,10 +75,15 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
 
 def write_documents() -> None:
     """Write the generated part of docs/year.md and docs/year.svg from the stored figures."""
-    paths = {name: RESULTS / f"{name}.json" for name in ORDER}
-    years = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    years = read_years()
     write_page(tell_results(years), ROOT / "docs" / "year.md")
     write_text(draw_year(years["year"], name_checks(years["year"])), ROOT / "docs" / "year.svg")
+
+
+def read_years() -> dict[str, Any]:
+    """Return the stored figures of the years that were lived through."""
+    paths = {name: RESULTS / f"{name}.json" for name in ORDER}
+    return {name: read_json(path) for name, path in paths.items() if path.exists()}
 
 
 def name_checks(found: dict[str, Any]) -> dict[str, str]:

@@ -15,6 +15,7 @@ SHIFTS = {
     "FewerWins": "half of the wins are lost",
     "ChannelChange": "a channel changes (`referral`)",
 }
+WAYS = {"once": "the model trained once", "rule": "the points rule", "truth": "the truth"}
 PERIODS = {
     "since DeadFeed": "since visits stopped",
     "since FewerWins": "since half of the wins are lost",
@@ -42,6 +43,7 @@ def tell_results(years: Mapping[str, Mapping[str, Any]]) -> str:
     parts = [
         f"Seed {year['seed']}, {year['leads']:,} leads from 2022 to 2025, of which the CRM holds those since "
         f"April 2023; weeks from {year['begins'][:10]} to {last}; {year['calls']} calls a week.",
+        tell_summary(year),
         "![Wins found, alarms and decisions of the gate, week by week](year.svg)",
         "### Weeks to detection",
         tell_detections(year["detections"]),
@@ -55,6 +57,38 @@ def tell_results(years: Mapping[str, Mapping[str, Any]]) -> str:
         tell_weeks(year["weeks"]),
     ]
     return "\n\n".join(parts)
+
+
+def tell_summary(year: Mapping[str, Any]) -> str:
+    """Tell in a line each what monitoring, the gate and the loop were worth."""
+    counted, low_high = year["false_alarms"], year["false_alarms"]["interval"]
+    lines = [
+        f"- {counted['with_alarm']} of {counted['weeks']} quiet weeks had an alarm "
+        f"[{low_high[0]:.0%}, {low_high[1]:.0%}]."
+    ]
+    for row in year["detections"]:
+        lines.append(f"- {SHIFTS[row['shift']].capitalize()}: {_tell_named(row)}.")
+    verdicts = [year["first"]["verdict"]]
+    verdicts += [week["decision"]["verdict"] for week in year["weeks"] if week["decision"] is not None]
+    lines.append(f"- The gate promoted {verdicts.count('promoted')} of {len(verdicts)} challengers.")
+    whole = year["periods"][-1]["ways"]
+    calls = whole[0]["calls"]
+    for way in whole[1:]:
+        low, high = way["expected_more_interval"]
+        doubt = "" if low > 0 or high < 0 else ": they are not told apart"
+        lines.append(
+            f"- Of {calls} calls the loop's bring {whole[0]['expected']:.1f} expected wins, those by "
+            f"{WAYS[way['way']]} {way['expected']:.1f}; the difference is "
+            f"{way['expected_more']:+.1f} [{low:+.1f}, {high:+.1f}]{doubt}."
+        )
+    return "\n".join(lines)
+
+
+def _tell_named(row: Mapping[str, Any]) -> str:
+    if row["named"] is None:
+        return f"not named in {row['weeks_watched']} weeks"
+    weeks = row["named"]["weeks"]
+    return f"named after {weeks} {'week' if weeks == 1 else 'weeks'} of {row['weeks_watched']}"
 
 
 def tell_detections(found: Sequence[Mapping[str, Any]]) -> str:
