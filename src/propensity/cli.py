@@ -277,7 +277,7 @@ def promote(
 ) -> None:
     """Hold the challenger against the champion, and let it take its place if it passes the gate."""
     from propensity.commands import promote_recentred
-    from propensity.data.files import locked
+    from propensity.data.files import locked, told_when_full
     from propensity.loop.promotion import promote_challenger
     from propensity.workspace import LOCK, open_workspace
 
@@ -286,7 +286,7 @@ def promote(
             "--recentre makes a challenger and promotes nothing: it takes no other option"
         )
     workspace = open_workspace(_State.params)
-    with locked(workspace.folder / LOCK):
+    with locked(workspace.folder / LOCK), told_when_full():
         if recentre:
             typer.echo(promote_recentred(workspace))
         else:
@@ -301,12 +301,12 @@ def rollback(
     reason: Annotated[str | None, typer.Option(help="Why; it is recorded.")] = None,
 ) -> None:
     """Let the previous champion take the champion's place again."""
-    from propensity.data.files import locked
+    from propensity.data.files import locked, told_when_full
     from propensity.loop.promotion import roll_back
     from propensity.workspace import LOCK, open_workspace
 
     workspace = open_workspace(_State.params)
-    with locked(workspace.folder / LOCK):
+    with locked(workspace.folder / LOCK), told_when_full():
         typer.echo(roll_back(workspace, by=by, reason=reason))
 
 
