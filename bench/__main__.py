@@ -14,7 +14,9 @@ by more than the tolerance. ``--tables`` writes all sections anew from the store
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import importlib
+import shlex
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -23,6 +25,7 @@ from bench.checking import compare_reports
 from bench.registry import BENCHES
 from bench.reports import Report, read_report, tell_report, write_report, write_section
 
+FOLDERS = {"--folder", "--environments", "--out"}
 ROOT = Path(__file__).parents[1]
 RESULTS, PAGE = ROOT / "bench" / "results", ROOT / "docs" / "performance.md"
 
@@ -73,7 +76,13 @@ def measure(module: ModuleType, name: str, arguments: list[str]) -> Report:
     )
     module.add_options(parser)
     report: Report = module.measure(parser.parse_args(arguments))
-    return report
+    return dataclasses.replace(report, command=shlex.join(["python", "-m", "bench", name, *told(arguments)]))
+
+
+def told(arguments: list[str]) -> list[str]:
+    """Return the arguments without folders, which are of this machine."""
+    pairs = zip(["", *arguments], arguments, strict=False)
+    return [this for before, this in pairs if not {before, this} & FOLDERS]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Exact contributions beside others that explain trees.
 
-All but XGBoost and CatBoost explain the same LightGBM model; those fit as many trees of as many leaves on the
+All but XGBoost and CatBoost explain the same LightGBM model, of numbers alone, as woodelf and FastTreeSHAP
+refuse splits by category; those fit as many trees of as many leaves on the
 same rows. Each runs in an environment of its own with as many threads, and is given so many rows that a turn
 takes seconds; costs are compared a row. ``--environments FOLDER`` says where environments are kept; they are
 made there if missing, from ``bench/peers/requirements``.
@@ -54,7 +55,9 @@ def measure(options: argparse.Namespace) -> Report:
     """Explain rows in turn with all peers that can be installed."""
     with tempfile.TemporaryDirectory(prefix="bench-explain-") as scratch, ExitStack() as stack:
         folder = options.folder or Path(scratch)
-        example = make_example(folder, trees=options.trees, leaves=options.leaves, threads=options.threads)
+        example = make_example(
+            folder, trees=options.trees, leaves=options.leaves, threads=options.threads, by_category=False
+        )
         rows = make_rows(options.rows, 2)[0]
         given = write_inputs(folder / "explain", example, rows, options)
         workers, missing = start_workers(given, options, stack)
@@ -63,8 +66,9 @@ def measure(options: argparse.Namespace) -> Report:
         installed = [f"{kind} {version}" for kind, version in peer_versions(options).items()]
     return Report(
         "Exact contributions beside other explainers",
-        f"{options.trees} trees of {options.leaves} leaves, {FEATURES} features, {CATEGORIES} of them "
-        f"categories, {options.threads} threads. A ratio is the cost of a row in that of the "
+        f"{options.trees} trees of {options.leaves} leaves, {FEATURES} features, {options.threads} threads. "
+        f"The codes of {CATEGORIES} categories are read as numbers: woodelf and FastTreeSHAP refuse them."
+        f" A ratio is the cost of a row in that of the "
         f"product's contributions. Peers: {', '.join(installed) or 'none'}.",
         "python -m bench explain",
         compare_with("all contributions of a row", timings, OURS, targets=TARGETS),

@@ -47,16 +47,17 @@ def make_rows(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return X, rng.random(n) < 1 / (1 + np.exp(-margin))
 
 
-def make_example(folder: Path, *, trees: int, leaves: int, threads: int) -> Example:
-    """Fit a model, or read the one that `folder` holds."""
-    path = folder / f"model_{trees}_{leaves}.txt"
+def make_example(folder: Path, *, trees: int, leaves: int, threads: int, by_category: bool = True) -> Example:
+    """Fit a model, or read the one that `folder` holds; codes are categories, or numbers like others."""
+    path = folder / f"model_{trees}_{leaves}{'' if by_category else '_numbers'}.txt"
     if not path.exists():
         X, y = make_rows(TRAIN_ROWS, 1)
         settings = {
             "objective": "binary", "num_leaves": leaves, "learning_rate": 0.05, "num_threads": 1,
             "verbosity": -1, "seed": 1, "deterministic": True, "force_row_wise": True,
         }  # fmt: skip
-        data = lgb.Dataset(X, y, categorical_feature=list(range(FEATURES - CATEGORIES, FEATURES)))
+        codes = list(range(FEATURES - CATEGORIES, FEATURES)) if by_category else []
+        data = lgb.Dataset(X, y, categorical_feature=codes)
         path.parent.mkdir(parents=True, exist_ok=True)
         lgb.train(settings, data, trees).save_model(path)
     text = path.read_text(encoding="utf-8")

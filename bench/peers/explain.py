@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 Explain = Callable[[np.ndarray], tuple[np.ndarray, Any]]
-CATEGORIES = 8  # the last columns
 
 
 def shap_explainer(folder: Path, _: int) -> Explain:
@@ -74,11 +73,10 @@ def xgboost_explainer(folder: Path, threads: int) -> Explain:
     import xgboost as xgb
 
     train = np.load(folder / "train.npz")
-    kinds = ["q"] * (train["X"].shape[1] - CATEGORIES) + ["c"] * CATEGORIES
     size = json.loads((folder / "size.json").read_text())
 
     def matrix(X: np.ndarray, y: np.ndarray | None = None) -> Any:
-        return xgb.DMatrix(X, y, feature_types=kinds, enable_categorical=True, nthread=threads)
+        return xgb.DMatrix(X, y, nthread=threads)
 
     settings = {
         "objective": "binary:logistic", "tree_method": "hist", "grow_policy": "lossguide", "max_depth": 0,

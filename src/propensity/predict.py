@@ -489,7 +489,8 @@ def score_rows(
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     held = {} if previous is None else previous
     voice = voice_of(bundle, params)
-    amounts = amounts_from_json(bundle.documents.get("amounts"), params.cutoffs.value)
+    value = params.cutoffs.value
+    amounts = bundle.keep("amounts", lambda: amounts_from_json(bundle.documents.get("amounts"), value))
     chunks = [
         _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held, voice, amounts)
         for s in starts
@@ -591,8 +592,10 @@ def voice_of(bundle: Bundle, params: Params) -> Voice:
     """
     words, evidence = bundle.documents.get("words"), bundle.documents.get("evidence")
     return Voice(
-        load_words(params.reasons.language) if words is None else words_from_json(words),
-        None if evidence is None else evidence_from_json(evidence),
+        load_words(params.reasons.language)
+        if words is None
+        else bundle.keep("words", lambda: words_from_json(words)),
+        None if evidence is None else bundle.keep("evidence", lambda: evidence_from_json(evidence)),
         bundle.plan.timezone,
     )
 
@@ -618,7 +621,7 @@ def trained_with(bundle: Bundle) -> Params:
         They are of a version of the product whose params this one does not know.
     """
     try:
-        return Params.model_validate(bundle.params)
+        return bundle.keep("params", lambda: Params.model_validate(bundle.params))
     except ValidationError as error:
         odd = [".".join(map(str, problem["loc"])) for problem in error.errors(include_url=False)]
         wrote = (bundle.versions or {}).get("propensity")

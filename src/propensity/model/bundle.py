@@ -12,11 +12,11 @@ import json
 import platform
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -47,6 +47,8 @@ PROBE_TOLERANCE = 1e-9
 # model and is no part of it: the same model measured again keeps its version.
 DOCUMENTS = ("actions", "amounts", "evidence", "grades", "reference", "words", "model_card")
 CARD = "model_card"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,14 @@ class Bundle:
     documents: Mapping[str, Any] = field(default_factory=dict)
     model_version: str = ""
     versions: dict[str, str] | None = None
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def keep(self, name: str, make: Callable[[], T]) -> T:
+        """Return what is made of this bundle, made once; a copy with other content makes its own."""
+        if name not in self._kept:
+            self._kept[name] = make()
+        found: T = self._kept[name]
+        return found
 
     @property
     def features(self) -> list[Feature]:

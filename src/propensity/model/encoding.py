@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,11 @@ class Encoding:
         """The places of the categories among the columns."""
         return [i for i, feature in enumerate(self.features) if feature.kind == "category"]
 
+    @cached_property
+    def known(self) -> dict[str, pd.Index[Any]]:
+        """Each category's levels, to look values up in."""
+        return {name: pd.Index(found, dtype="object") for name, found in self.levels.items()}
+
     def n_codes(self, feature: str) -> int:
         """How many codes a category has, missing and other included."""
         return FIRST_LEVEL + len(self.levels[feature])
@@ -88,7 +94,8 @@ def fit_encoding(
             continue
         if feature.kind == "category":
             levels[feature.name] = _frequent(column, feature.name, most_levels, least_rows)
-        codes = _encode_column(column, feature, levels)
+        own = pd.Index(levels[feature.name], dtype="object") if feature.kind == "category" else None
+        codes = _encode_column(column, own)
         fingerprint = hashlib.sha256(codes.tobytes()).digest()
         if _varies(codes) and fingerprint not in seen:
             seen.add(fingerprint)
@@ -112,7 +119,7 @@ def encode(table: pd.DataFrame, encoding: Encoding) -> Matrix:
     Returns
     -------
     array of shape (n_rows, n_features)
-        NaN where a number is missing.
+        NaN where a number is missing. A column's numbers lie together in memory, as tables of features do.
 
     Raises
     ------
@@ -122,10 +129,10 @@ def encode(table: pd.DataFrame, encoding: Encoding) -> Matrix:
     missing = [name for name in encoding.names if name not in table.columns]
     if missing:
         raise InputError(f"the feature table lacks the columns {missing}; it has {list(table.columns)}")
-    matrix = np.empty((len(table), len(encoding.features)))
+    by_column = np.empty((len(encoding.features), len(table)))
     for i, feature in enumerate(encoding.features):
-        matrix[:, i] = _encode_column(table[feature.name], feature, encoding.levels)
-    return matrix
+        by_column[i] = _encode_column(table[feature.name], encoding.known.get(feature.name))
+    return by_column.T
 
 
 def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:
@@ -133,8 +140,8 @@ def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:
     counts = {}
     for i in encoding.categories:
         name = encoding.features[i].name
-        known = pd.Index(encoding.levels[name])
-        unseen = int((table[name].notna() & ~table[name].isin(known)).sum())
+        place = encoding.known[name].get_indexer(pd.Index(table[name], dtype="object"))
+        unseen = int((table[name].notna() & (place < 0)).sum())
         if unseen:
             counts[name] = unseen
     return counts
@@ -166,12 +173,10 @@ def encoding_from_json(content: dict[str, Any]) -> Encoding:
     return Encoding([Feature(**f) for f in content["features"]], dict(content["levels"]))
 
 
-def _encode_column(
-    column: pd.Series[Any], feature: Feature, levels: Mapping[str, list[str]]
-) -> npt.NDArray[np.float64]:
-    if feature.kind == "number":
+def _encode_column(column: pd.Series[Any], known: pd.Index[Any] | None) -> npt.NDArray[np.float64]:
+    """Return a column's numbers, or the codes of a category's values among its known levels."""
+    if known is None:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    known = pd.Index(levels[feature.name], dtype="object")
     place = known.get_indexer(pd.Index(column, dtype="object"))
     codes = np.where(place >= 0, place + FIRST_LEVEL, OTHER)
     return np.where(column.isna(), MISSING, codes).astype(np.float64)
