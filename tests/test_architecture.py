@@ -126,7 +126,7 @@ def test_only_the_named_parts_touch_the_disk(path):
 def test_importing_predict_loads_no_heavy_library():
     code = (
         "import sys, propensity.predict; "
-        "names = ('mlflow', 'shap', 'dvc', 'matplotlib', 'pandera', 'numba', 'ibis', 'duckdb'); "
+        "names = ('mlflow', 'shap', 'dvc', 'matplotlib', 'pandera', 'numba', 'ibis', 'duckdb', 'psycopg'); "
         "print([m for m in names if m in sys.modules])"
     )
     printed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

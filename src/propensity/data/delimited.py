@@ -22,6 +22,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from propensity.data.files import check_room
 from propensity.errors import InputError, some
 
 FILE = "__file"  # the name of the file a row comes from
@@ -178,6 +179,7 @@ def _open_text(path: Path) -> Iterator[TextIO]:
             with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
                 yield stream
     except (OSError, EOFError, zlib.error) as error:
+        check_room(error)  # what is read from the file is written to another one meanwhile
         raise InputError(f"{path} could not be read: {error}") from None
 
 

@@ -203,16 +203,23 @@ def told_when_full() -> Iterator[None]:
     try:
         yield
     except (OSError, duckdb.Error) as error:
-        full = isinstance(error, OSError) and error.errno in _FULL
-        if not full and not is_full(str(error)):
-            raise
-        said = str(error).splitlines()[0]
-        raise BusyError(f"there is no room left for a file; make some and try again: {said}") from error
+        check_room(error)
+        raise
 
 
-def is_full(said: str) -> bool:
-    """Say whether an error's text tells of a full disk."""
-    return any(os.strerror(number).lower() in said.lower() for number in _FULL)
+def check_room(error: Exception) -> None:
+    """Tell a full disk from other causes of an error.
+
+    Raises
+    ------
+    BusyError
+        A file could not be written for want of room.
+    """
+    said = str(error)
+    by_number = isinstance(error, OSError) and error.errno in _FULL
+    if by_number or any(os.strerror(number).lower() in said.lower() for number in _FULL):
+        told = said.splitlines()[0][:200]
+        raise BusyError(f"there is no room left for a file; make some and try again: {told}") from error
 
 
 def _temporary_beside(path: Path) -> Path:

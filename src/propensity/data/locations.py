@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from ibis.backends.duckdb import Backend
 
 from propensity.data.delimited import read_header
+from propensity.data.files import check_room
 from propensity.data.postgresql import find_columns, is_postgresql, open_session
 from propensity.errors import BusyError, InputError, ParamsError, hide_passwords, nearest, some
 from propensity.params import Database
@@ -233,6 +234,7 @@ def as_input_error(file: Path) -> Iterator[None]:
     except InputError as error:
         raise InputError(f"{file}: {error}") from None
     except (duckdb.Error, pa.ArrowException, OSError) as error:
+        check_room(error)
         if isinstance(error, duckdb.IOException) and "could not set lock" in str(error).lower():
             raise BusyError(f"{file} is in use by another program; try again later: {error}") from None
         raise InputError(f"{file} could not be read: {str(error).splitlines()[0]}") from None

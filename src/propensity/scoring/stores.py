@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from propensity.data.files import is_full
+from propensity.data.files import check_room
 from propensity.data.locations import DUCKDB
 from propensity.data.postgresql import is_postgresql, open_session
 from propensity.errors import BusyError, InputError, ParamsError, hide_passwords
@@ -143,8 +143,7 @@ def _told(file: Path) -> Iterator[None]:
         said = str(error).splitlines()[0]
         if "could not set lock" in said.lower():
             raise BusyError(f"{file} is in use by another program; try again later: {said}") from None
-        if is_full(said):
-            raise BusyError(f"{file}: there is no room left; make some and try again: {said}") from None
+        check_room(error)
         raise InputError(f"scoring.to.url: {file} could not be written: {said}") from None
 
 
