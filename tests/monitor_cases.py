@@ -101,12 +101,14 @@ def make_reference(rows: pd.DataFrame, *, weeks: int = WEEKS, until: datetime = 
                 "type": "visit",
                 "weekly": [70, 66, 74, 71] * 13,
                 "silence": [10, 14, 12, 9] * 13,
+                "silent_weeks": 0,
             },
             {
                 "table": "leads",
                 "type": None,
                 "weekly": [20, 25, 18, 22] * 13,
                 "silence": [30, 40, 25, 35] * 13,
+                "silent_weeks": 0,
             },
         ],
         "features": {
@@ -122,7 +124,8 @@ def make_reference(rows: pd.DataFrame, *, weeks: int = WEEKS, until: datetime = 
 
 
 def _feed(table: str, kind: str | None, *, weekly: list[int], silence: list[float]) -> dict[str, Any]:
-    return {"table": table, "type": kind, "weekly": weekly * 13, "silence": silence * 13}
+    weeks = {"weekly": weekly * 13, "silence": silence * 13, "silent_weeks": 0}
+    return {"table": table, "type": kind, **weeks}
 
 
 def make_feeds(events: list[int], *, open_hours: float = 3.0) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from propensity.loop.signals import Check, Signal
 from propensity.loop.watch import ANEW, NO_REFERENCE, UNREADABLE, WINDOWS, Watch
 
 LOOK = "look at the source of the feed, then: propensity score"
+GONE = f"{LOOK}; if it is gone for good, name it in features.exclude and train again: propensity run"
 
 
 def name_feed(table: str, kind: str | None) -> str:
@@ -47,7 +48,7 @@ def check_silence(check: Check, watch: Watch) -> list[Signal]:
                     f"{_hours(float(np.median(feed['silence'])))} in half of {len(feed['silence'])} "
                     f"reference weeks, and never over {_hours(longest)}",
                     subject=name_feed(feed["table"], feed["type"]),
-                    next_step=LOOK,
+                    next_step=LOOK if feed["type"] is None else GONE,
                     hours=hours,
                     longest=longest,
                     weeks=len(feed["silence"]),
@@ -124,7 +125,7 @@ def _volumes(watch: Watch, feed: dict[str, Any]) -> Iterator[dict[str, Any]]:
         if len(usual) < FEWEST_BLOCKS:
             continue
         now = int(series["n"].tail(size).sum())
-        ahead = max(weeks_since / size, 0.0)
+        ahead = max((weeks_since + feed["silent_weeks"]) / size, 0.0)
         yield {
             "feed": name_feed(feed["table"], feed["type"]),
             "days": days,

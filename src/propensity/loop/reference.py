@@ -6,7 +6,7 @@ holds aggregates alone, so that a machine that only scores can tell an unusual w
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +31,7 @@ from propensity.evaluation.reliability import Z_95, recalibration_line
 from propensity.loop.rows import days_before, first_reached, gather_rows, longest_age, weekly_counts
 from propensity.loop.watch import WINDOWS
 from propensity.model.bundle import Bundle
+from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir
@@ -100,7 +101,7 @@ def gather_reference(
         "from": first.isoformat(),
         "rows": len(inside),
         "leads": int(inside["lead_id"].nunique()),
-        "feeds": describe_feeds(con, tables, until, weeks),
+        "feeds": describe_feeds(con, tables, until, weeks, excluded=trained_with(made).features.exclude),
         "features": describe_features(inside, made, blocks, weeks),
         "scores": describe_column(
             inside["probability"], blocks, number_bins(inside["probability"].to_numpy())
@@ -128,20 +129,29 @@ def gather_feeds(
 
 
 def describe_feeds(
-    con: Any, tables: Mapping[str, ir.Table], until: datetime, weeks: int
+    con: Any, tables: Mapping[str, ir.Table], until: datetime, weeks: int, *, excluded: Collection[str]
 ) -> list[dict[str, Any]]:
-    """Return each feed's arrivals and longest silence, week by week."""
-    return [
-        {
-            "table": table,
-            "type": feed,
-            "weekly": [int(n) for n in series["n"]],
-            "silence": [round(float(hours), 3) for hours in series["silence"]],
-        }
-        for table, feeds in gather_feeds(con, tables, until, weeks).items()
-        for feed, series in sorted(feeds.items(), key=lambda item: item[0] or "")
-        if len(series)
-    ]
+    """Return each feed's arrivals and longest silence, week by week; `excluded` event types are no feeds.
+
+    Weeks of a silence that lasts to the end are counted in ``silent_weeks`` and are none of the weeks, so
+    that a model trained while a feed is out does not take the outage for usual.
+    """
+    found = []
+    for table, feeds in gather_feeds(con, tables, until, MOST_WEEKS).items():
+        for feed, series in sorted(feeds.items(), key=lambda item: item[0] or ""):
+            came = np.flatnonzero(series["n"].to_numpy())
+            if len(came) and feed not in excluded:
+                usual = series.iloc[: came[-1] + 1].tail(weeks)
+                found.append(
+                    {
+                        "table": table,
+                        "type": feed,
+                        "weekly": [int(n) for n in usual["n"]],
+                        "silence": [round(float(hours), 3) for hours in usual["silence"]],
+                        "silent_weeks": int(len(series) - came[-1] - 1),
+                    }
+                )
+    return found
 
 
 def describe_features(
