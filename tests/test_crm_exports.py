@@ -137,7 +137,7 @@ def test_a_text_is_cut_to_the_units_that_importers_count(text, limit):
 
 def test_a_lead_is_written_as_each_system_reads_it(tmp_path):
     ws = workspace(tmp_path, [scored("7", score=-0.04, tier="mql", expected_amount=None)])
-    layout = hubspot_layout(CrmParams())
+    layout = hubspot_layout(crm(hubspot={"header": "Record ID"}))
     (tmp_path / "hubspot").mkdir()
     said = write_records(ws.scores, layout, tmp_path / "hubspot", looked_up=None, most_unusable=0.2)
     assert said == "1 of 1 leads in 1 file"
@@ -263,7 +263,13 @@ def test_a_lead_whose_key_no_record_can_have_is_left_out_and_named(tmp_path, hea
 def test_salesforce_ids_have_15_or_18_letters_and_digits(tmp_path):
     ids = ["00Q5g000001AbCd", "00Q5g000001AbCdEAK", "00Q5g000001AbCdE", "L1"]
     ws = workspace(tmp_path, [scored(lead) for lead in ids])
-    write_records(ws.scores, salesforce_layout(CrmParams()), tmp_path, looked_up=None, most_unusable=0.5)
+    write_records(
+        ws.scores,
+        salesforce_layout(crm(salesforce={"header": "Id"})),
+        tmp_path,
+        looked_up=None,
+        most_unusable=0.5,
+    )
     path = tmp_path / "salesforce-001.csv"
     assert check_salesforce(path, SALESFORCE, key="Id") == []
     assert [row[0] for row in parse_csv(path.read_bytes(), line_end="\n").rows] == ["Id", *ids[:2]]
@@ -499,7 +505,7 @@ def test_an_export_that_fails_leaves_the_one_before(tmp_path):
     ws = workspace(tmp_path, [scored("1"), scored("2")])
     write_exports(ws, ["hubspot"])
     before = {path: path.read_bytes() for path in ws.exports.rglob("*.csv")}
-    write_scores([scored("1"), scored("no number")], ws.scores)
+    write_scores([scored("1"), scored("#N/A")], ws.scores)
     with pytest.raises(QuarantineError, match="The scores are written, this export is not"):
         write_exports(ws, ["hubspot"])
     assert {path: path.read_bytes() for path in ws.folder.rglob("*.csv")} == before

@@ -511,7 +511,7 @@ class HubspotParams(Section):
     """What the files for HubSpot's import tool hold."""
 
     key: Text = "lead_id"
-    header: Text = "Record ID"
+    header: Text = "lead_key"
     properties: dict[CrmValue, Text] = {
         "score": "propensity_score",
         "probability": "propensity_probability",
@@ -547,7 +547,7 @@ class SalesforceParams(Section):
     """What the files for Salesforce's Bulk API and Data Loader hold."""
 
     key: Text = "lead_id"
-    header: Text = "Id"
+    header: Text = "Lead_Key__c"
     fields: dict[CrmValue, Text] = {
         "score": "Propensity_Score__c",
         "probability": "Propensity_Probability__c",
