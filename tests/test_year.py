@@ -161,6 +161,8 @@ def test_periods_run_from_shift_to_shift_and_over_the_year():
         (alarm("feature_drift", "web_visit_count_7d"), FEED, False),
         (alarm("early_wins", "wins", wins=5, expected=9.0), WINS, True),
         (alarm("early_wins", "wins", wins=9, expected=5.0), WINS, False),
+        (alarm("early_wins", "wins of partner", wins=5, expected=9.0), WINS, False),
+        (alarm("early_wins", "wins of referral", wins=1, expected=9.0), CHANNEL, True),
         (alarm("calibration", "shift", value=-0.6, before=0.1), WINS, True),
         (alarm("calibration", "shift", value=0.6, before=0.1), WINS, False),
         (alarm("calibration", "slope", value=0.6, before=1.0), WINS, False),

@@ -34,7 +34,7 @@ def _says_fewer_wins(alarm: Mapping[str, Any]) -> bool:
     """Tell whether an alarm says that fewer leads are won than the probabilities or a cut-off promised."""
     evidence = alarm["evidence"]
     match alarm["check"], alarm["subject"]:
-        case "early_wins", _:
+        case "early_wins", "wins":
             return bool(evidence["wins"] < evidence["expected"])
         case "calibration", "shift":
             return bool(evidence["value"] < evidence["before"])
