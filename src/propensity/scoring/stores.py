@@ -37,7 +37,9 @@ def open_store(database: Database, folder: Path) -> Iterator[Store]:
     if is_postgresql(database.url):
         with open_session(database.url, section=_SECTION) as session:
             session.autocommit = True
-            yield PostgresStore(session, database)
+            store = PostgresStore(session, database)
+            yield store
+            store.release()
     elif database.url.startswith(DUCKDB):
         yield DuckdbStore(folder / database.url.removeprefix(DUCKDB))
     else:
@@ -101,6 +103,10 @@ class PostgresStore:
             raise BusyError(
                 f"scoring.to: another job is writing {database.table} of {self.name}; try again later"
             )
+
+    def release(self) -> None:
+        """Let the next job in: a server notices only some time later that a session was closed."""
+        self._session.execute("SELECT pg_advisory_unlock_all()")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
