@@ -7,13 +7,9 @@ ids. For each size ``propensity score`` runs in a process of its own, whose peak
 from __future__ import annotations
 
 import argparse
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,21 +18,13 @@ import pyarrow.parquet as pq
 import yaml
 
 from bench.machine import find_versions
+from bench.nights import run_night
 from bench.reports import Fact, Report, grow
 from bench.timing import MB
 from bench.workspaces import simulated_workspace
 
 MEMORY_LIMIT = "300MB"  # of the engine, which without one takes what the machine has
 TABLES = ("leads", "events", "outcomes")
-
-
-@dataclass(frozen=True)
-class Night:
-    """What one run took: leads scored, seconds, bytes held at most."""
-
-    leads: int
-    seconds: float
-    peak: float
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -99,19 +87,6 @@ def multiply(made: Path, folder: Path, times: int, chunk_rows: int) -> None:
     content["data"]["memory_limit"] = MEMORY_LIMIT
     content["scoring"] |= {"chunk_rows": chunk_rows}
     (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
-
-
-def run_night(folder: Path) -> Night:
-    """Run the command in a process of its own."""
-    command = [sys.executable, "-c", "from propensity.cli import main; main()", "score"]
-    start = time.perf_counter()
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"propensity score ended with {process.returncode}")
-    scored = pq.read_metadata(folder / "scores" / "scores.parquet").num_rows
-    return Night(scored, time.perf_counter() - start, usage.ru_maxrss * 1024.0)
 
 
 def _renamed(table: pa.Table, suffix: str) -> pa.Table:

@@ -12,5 +12,6 @@ BENCHES = {
     "explain": "bench.explain",
     "features": "bench.features",
     "nightly": "bench.nightly",
+    "pipeline": "bench.pipeline",
     "online": "bench.online",
 }

@@ -62,17 +62,20 @@ def score_raw(
     from propensity.data.files import told_when_full
     from propensity.data.ingest import summarise_counts, tell_forgotten
     from propensity.data.sources import connect
+    from propensity.data.timing import timed
     from propensity.params import with_files
     from propensity.predict import in_utc
     from propensity.scoring.earlier import LATEST, read_earlier
     from propensity.scoring.raw import ingest_for, load_model
 
-    made, origin = load_model(ws, model)
+    with timed("model"):
+        made, origin = load_model(ws, model)
     params, everyone = with_files(ws.params, leads=leads, events=events), leads is not None
     check_exports(Workspace(ws.folder, params), exports)
     with told_when_full():
         con = connect(params.data, folder=ws.folder)
-        canonical = ingest_for(ws, params, con, made, everyone=everyone)
+        with timed("ingest"):
+            canonical = ingest_for(ws, params, con, made, everyone=everyone)
         moment = canonical.observed_until
         if as_of:
             moment = in_utc(as_of, params.data.timezone).to_pydatetime()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from propensity.data.timing import timed
 from propensity.model.calibration import Calibrator
 from propensity.model.estimators import Estimator, Matrix, Vector, add_columns
 
@@ -38,6 +39,7 @@ class Contributions:
     log_odds: Vector
 
 
+@timed("contributions")
 def compute_contributions(model: Estimator, calibrator: Calibrator, matrix: Matrix) -> Contributions:
     """Explain each row of `matrix` on the calibrated log-odds scale."""
     values = model.contributions(matrix)

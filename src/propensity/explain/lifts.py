@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from propensity.data.timing import timed
 from propensity.explain.families import Families, group_families
 from propensity.explain.points import Points
 from propensity.explain.reasons import Voice, phrase_cells
@@ -27,6 +28,7 @@ SINCE = frozenset({"days_since", "last_asset"})
 LEAST = 0.05
 
 
+@timed("sentences")
 def tell_lifts(
     points: Points,
     table: pd.DataFrame,

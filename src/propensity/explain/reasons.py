@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from propensity.data.timing import timed
 from propensity.explain.evidence import Evidence, tell_evidence
 from propensity.explain.families import RECENCY, Families, Places, group_families, weightiest_families
 from propensity.explain.phrases import (
@@ -63,6 +64,7 @@ class Voice:
     zone: str = "UTC"
 
 
+@timed("sentences")
 def top_reasons(
     points: Points,
     table: pd.DataFrame,

@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from propensity.data.timing import timed
 from propensity.scoring.jobs import Job
 
 _READ = ("events", "outcomes", "history")
@@ -47,16 +48,18 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
     con, made, query = job.con, job.made, job.queries
     first = number * job.chunk_rows
     rows = job.spine.filter(job.spine.snapshot >= first, job.spine.snapshot < first + job.chunk_rows)
-    spine = con.create_table("chunk", rows, overwrite=True)
-    tables = _only_related(job.tables, made.plan, spine)
-    features = query.fetch("features", lambda: _features(made, spine, tables).order_by("snapshot"))
+    with timed("features"):
+        spine = con.create_table("chunk", rows, overwrite=True)
+        tables = _only_related(job.tables, made.plan, spine)
+        features = query.fetch("features", lambda: _features(made, spine, tables).order_by("snapshot"))
     own = job.tables["leads"].semi_join(spine, "lead_id")
     hits = query.fetch("rules", lambda: rule_hits(own, trained_with(made).disqualify))
     tiers = None
     if job.held is not None:
         held = query.fetch("held", lambda: job.held.semi_join(spine, "lead_id"))
         tiers = dict(zip(held["lead_id"], held["tier"], strict=True))
-    scores = score_rows(made, features, hits, previous=tiers)
+    with timed("scores"):
+        scores = score_rows(made, features, hits, previous=tiers)
     scores["scored_at"] = pd.Series(pd.Timestamp(scored_at), scores.index, dtype="datetime64[us, UTC]")
     changes = _compute_changes(job, tables, spine, features, scores)
     return Chunk(scores, changes, _count_chunk(scores, changes, hits, count_unknown(made, features)))

@@ -8,6 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.data.timing import timed
 from propensity.params import Database
 from propensity.scoring.chunks import score_chunk
 from propensity.scoring.counts import add_counts, check_refused, count_leads, list_refused, tell_counts
@@ -93,32 +94,38 @@ def score_tables(
     from propensity.data.files import milestone, remove_leftovers
 
     moment = (as_of or canonical.observed_until) if made.plan.dated else None
-    spine = make_spine(ws, con, canonical, moment=moment, everyone=everyone)
-    counts = count_leads(con, canonical, read_table(con, spine), moment=moment, everyone=everyone)
+    with timed("choice"):
+        spine = make_spine(ws, con, canonical, moment=moment, everyone=everyone)
+        counts = count_leads(con, canonical, read_table(con, spine), moment=moment, everyone=everyone)
     if outlet.told:
         check_refused(counts, ws.params.scoring.max_quarantined)
-    job = prepare_job(ws, made, con, canonical.tables, spine, earlier, n=counts["scored"])
+    with timed("arranging"):
+        job = prepare_job(ws, made, con, canonical.tables, spine, earlier, n=counts["scored"])
     for folder in (outlet.scores.parent, ws.history):
         remove_leftovers(folder)
-    parts = open_parts(outlet.scores.parent / ".parts", make_run_key(job))
+    with timed("digests"):
+        key = make_run_key(job)
+    parts = open_parts(outlet.scores.parent / ".parts", key)
     with open_target(outlet.database, ws.folder, _name_run(ws, job, parts, moment)) as target:
         totals = _score_chunks(job, parts, target)
         milestone("score: all chunks done")
-        show_run(target, counts["scored"])
-        told = outlet.told
-        replace_results(
-            outlet.scores,
-            parts,
-            job.chunks,
-            alone=outlet.alone,
-            compared=earlier is not None,
-            refused=list_refused(canonical) if told else None,
-            run=_describe_run(job, parts, moment, counts, totals) if told else None,
-        )
+        with timed("writing"):
+            show_run(target, counts["scored"])
+            told = outlet.told
+            replace_results(
+                outlet.scores,
+                parts,
+                job.chunks,
+                alone=outlet.alone,
+                compared=earlier is not None,
+                refused=list_refused(canonical) if told else None,
+                run=_describe_run(job, parts, moment, counts, totals) if told else None,
+            )
     milestone("score: results replaced")
     if outlet.history:
-        tables = read_scores(parts, job.chunks)
-        append_run(ws, tables, moment, made.model_version, keep_days=ws.params.scoring.keep_days)
+        with timed("writing"):
+            tables = read_scores(parts, job.chunks)
+            append_run(ws, tables, moment, made.model_version, keep_days=ws.params.scoring.keep_days)
         milestone("score: history appended")
     remove_parts(parts)
     return _tell(job, moment, counts, totals, outlet)
@@ -143,8 +150,10 @@ def _score_chunks(job: Job, parts: Parts, target: Target) -> dict[str, Any]:
             mark = read_mark(parts, number)
             if mark is None:
                 chunk = score_chunk(job, number, scored_at=parts.scored_at)
-                write_part(parts, number, chunk.scores, chunk.changes, mark := chunk.counts)
-            load_chunk(target, number, parts.scores(number))
+                with timed("writing"):
+                    write_part(parts, number, chunk.scores, chunk.changes, mark := chunk.counts)
+            with timed("writing"):
+                load_chunk(target, number, parts.scores(number))
             marks.append(mark)
             advance(mark["leads"])
     return add_counts(marks)
