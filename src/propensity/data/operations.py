@@ -1,40 +1,35 @@
-"""The operations of expressions that a few rows are computed with, each as a function of single values."""
+"""The operations of expressions that a few rows are computed with, each as a function of a row."""
 
 from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from itertools import repeat
 from typing import Any
 
 import ibis.expr.operations as ops
 
 from propensity.data import scalars
-from propensity.data.scalars import Declined, strictly
+from propensity.data.scalars import Declined
+
+Row = tuple[Any, ...]
+Of = Callable[[Row], Any]
+# From what the arguments are of a row to what the operation is of it.
+Make = Callable[..., Of]
 
 
-@dataclass(frozen=True)
 class Constant:
-    """A value that is the same in every row."""
+    """A value that is the same for every row."""
 
-    value: Any
+    def __init__(self, value: Any) -> None:
+        self.value = value
 
-
-def each(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function for columns, each a list or a `Constant`."""
-
-    def apply(*columns: Any) -> Any:
-        if not any(isinstance(column, list) for column in columns):
-            return Constant(function(*(column.value for column in columns)))
-        return list(map(function, *(c if isinstance(c, list) else repeat(c.value) for c in columns)))
-
-    return apply
+    def __call__(self, _: Row) -> Any:
+        return self.value
 
 
-def operation(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
-    """Return the function of single values that an operation is, and the values it takes.
+def operation(node: Any) -> tuple[Make, Sequence[Any]]:
+    """Return how an operation is made of what its arguments are of a row, and the arguments.
 
     Raises
     ------
@@ -44,7 +39,7 @@ def operation(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
     kind = type(node)
     if isinstance(node, ops.Literal):
         value = _constant(node)
-        return (lambda: value), ()
+        return (lambda: Constant(value)), ()
     if isinstance(node, ops.ScalarUDF):
         return _engine_function(node)
     if kind in _PLAIN:
@@ -56,6 +51,126 @@ def operation(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
     if kind in _MADE:
         return _MADE[kind](node)
     raise Declined(kind.__name__)
+
+
+def strict(function: Callable[..., Any]) -> Make:
+    """Return how a function of values is made one of rows that is null where any argument is null."""
+
+    def make(*arguments: Of) -> Of:
+        if len(arguments) == 1:
+            return _strict_of_one(function, *arguments)
+        if len(arguments) == 2 and isinstance(arguments[1], Constant) and arguments[1].value is not None:
+            return _strict_of_one(function, arguments[0], arguments[1].value)
+
+        def of(row: Row) -> Any:
+            values = [argument(row) for argument in arguments]
+            for value in values:
+                if value is None:
+                    return None
+            return function(*values)
+
+        return of
+
+    return make
+
+
+def _strict_of_one(function: Callable[..., Any], argument: Of, *others: Any) -> Of:
+    def of(row: Row) -> Any:
+        value = argument(row)
+        return None if value is None else function(value, *others)
+
+    return of
+
+
+def both(*parts: Of) -> Of:
+    """Three-valued and; what comes after a part that is false is not looked at."""
+    known = [part for part in parts if not (isinstance(part, Constant) and part.value is True)]
+    if any(isinstance(part, Constant) and part.value is False for part in known):
+        return Constant(False)
+
+    def of(row: Row) -> Any:
+        found: bool | None = True
+        for part in known:
+            value = part(row)
+            if value is False:
+                return False
+            if value is None:
+                found = None
+        return found
+
+    return known[0] if len(known) == 1 else of
+
+
+def _either(*parts: Of) -> Of:
+    """Three-valued or; what comes after a part that is true is not looked at."""
+    known = [part for part in parts if not (isinstance(part, Constant) and part.value is False)]
+    if any(isinstance(part, Constant) and part.value is True for part in known):
+        return Constant(True)
+
+    def of(row: Row) -> Any:
+        found: bool | None = False
+        for part in known:
+            value = part(row)
+            if value is True:
+                return True
+            if value is None:
+                found = None
+        return found
+
+    return known[0] if len(known) == 1 else of
+
+
+def _choose(condition: Of, yes: Of, no: Of) -> Of:
+    """``if condition then yes else no``; null counts as no."""
+    return lambda row: yes(row) if condition(row) is True else no(row)
+
+
+def _first_given(*parts: Of) -> Of:
+    def of(row: Row) -> Any:
+        for part in parts:
+            value = part(row)
+            if value is not None:
+                return value
+        return None
+
+    return of
+
+
+def _extreme(better: Callable[[Any, Any], bool]) -> Make:
+    """Return how the largest or smallest of the values that are not null is made; NaN is above all others."""
+
+    def make(*parts: Of) -> Of:
+        def of(row: Row) -> Any:
+            best = None
+            for part in parts:
+                value = part(row)
+                if best is None or (value is not None and better(scalars.rank(value), scalars.rank(best))):
+                    best = value
+            return best
+
+        return of
+
+    return make
+
+
+def _is_null(argument: Of) -> Of:
+    return lambda row: argument(row) is None
+
+
+def _not_null(argument: Of) -> Of:
+    return lambda row: argument(row) is not None
+
+
+def _null_if(value: Of, other: Of) -> Of:
+    def of(row: Row) -> Any:
+        found = value(row)
+        return None if found is not None and found == other(row) else found
+
+    return of
+
+
+def _same(argument: Of) -> Of:
+    return argument
 
 
 def _constant(node: Any) -> Any:
@@ -71,147 +186,156 @@ def _constant(node: Any) -> Any:
     raise Declined(f"a constant of type {dtype}")
 
 
-def _engine_function(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _engine_function(node: Any) -> tuple[Make, Sequence[Any]]:
     """Of the functions that the engine has under names of its own."""
     if node.__func_name__ == "epoch_us":
-        return (lambda moment: moment), node.args
+        return _same, node.args
     if node.__func_name__ == "timezone":
         to_moment = node.dtype.timezone is not None
-        return strictly(scalars.moment_of_clock if to_moment else scalars.local_clock), node.args
+        return strict(scalars.moment_of_clock if to_moment else scalars.local_clock), node.args
     raise Declined(node.__func_name__)
 
 
-def _comparison(node: Any) -> Callable[..., Any]:
+def _comparison(node: Any) -> Make:
     compare = _COMPARED[type(node)]
     if not (node.left.dtype.is_floating() or node.right.dtype.is_floating()):
-        return strictly(compare)
-    return strictly(lambda one, other: compare(scalars.rank(one), scalars.rank(other)))
+        return strict(compare)
+    return strict(lambda one, other: compare(scalars.rank(one), scalars.rank(other)))
 
 
-def _cast(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _cast(node: Any) -> tuple[Make, Sequence[Any]]:
     have, want = node.arg.dtype, node.to
     number = have.is_integer() or have.is_boolean()
     if have == want or (have.is_timestamp() and want.is_timestamp() and have.timezone == want.timezone):
-        return (lambda value: value), (node.arg,)
+        return _same, (node.arg,)
     if want.is_float64() and (number or have.is_floating()):
-        return strictly(scalars.to_float), (node.arg,)
+        return strict(scalars.to_float), (node.arg,)
     if want.is_int64() and number:
-        return strictly(scalars.to_whole), (node.arg,)
+        return strict(scalars.to_whole), (node.arg,)
     if want.is_string() and (number or have.is_float64()):
-        return strictly(scalars.to_text), (node.arg,)
+        return strict(scalars.to_text), (node.arg,)
     if have.is_null():
-        return (lambda _: None), (node.arg,)
+        return (lambda: Constant(None)), ()
     raise Declined(f"from {have} to {want}")
 
 
-def _try_cast(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _try_cast(node: Any) -> tuple[Make, Sequence[Any]]:
     have, want = node.arg.dtype, node.to
     if have.is_float64() and want.is_int64():
-        return strictly(scalars.try_whole), (node.arg,)
+        return strict(scalars.try_whole), (node.arg,)
     if have.is_string() and want.is_float64():
-        return strictly(scalars.try_float), (node.arg,)
+        return strict(scalars.try_float), (node.arg,)
     if have.is_string() and want.is_timestamp():
-        return strictly(scalars.try_clock if want.timezone is None else scalars.try_moment), (node.arg,)
+        return strict(scalars.try_clock if want.timezone is None else scalars.try_moment), (node.arg,)
     raise Declined(f"from {have} to {want}")
 
 
-def _listed(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _listed(node: Any) -> tuple[Make, Sequence[Any]]:
     options = {_constant(option) for option in node.options if isinstance(option, ops.Literal)}
     if len(options) != len(node.options) or None in options or not node.value.dtype.is_string():
         raise Declined("a list of values that are not constant text")
-    return strictly(options.__contains__), (node.value,)
+    return strict(options.__contains__), (node.value,)
 
 
-def _cases(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _cases(node: Any) -> tuple[Make, Sequence[Any]]:
     n = len(node.cases)
 
-    def choose(*values: Any) -> Any:
-        for condition, result in zip(values[:n], values[n:], strict=False):
-            if scalars.choose(condition, True, False):
-                return result
-        return values[-1]
+    def make(*parts: Of) -> Of:
+        pairs, default = list(zip(parts[:n], parts[n:-1], strict=True)), parts[-1]
 
-    return choose, (*node.cases, *node.results, node.default)
+        def of(row: Row) -> Any:
+            for condition, result in pairs:
+                if condition(row) is True:
+                    return result(row)
+            return default(row)
+
+        return of
+
+    return make, (*node.cases, *node.results, node.default)
 
 
-def _search(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _search(node: Any) -> tuple[Make, Sequence[Any]]:
     if not isinstance(node.pattern, ops.Literal):
         raise Declined("a pattern that is not constant")
-    return strictly(scalars.find_pattern(node.pattern.value)), (node.arg,)
+    return strict(scalars.find_pattern(node.pattern.value)), (node.arg,)
 
 
-def _replace(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _replace(node: Any) -> tuple[Make, Sequence[Any]]:
     pattern, replacement = node.pattern, node.replacement
     if not isinstance(pattern, ops.Literal) or not isinstance(replacement, ops.Literal):
         raise Declined("a pattern that is not constant")
-    return strictly(scalars.replace_pattern(pattern.value, replacement.value)), (node.arg,)
+    return strict(scalars.replace_pattern(pattern.value, replacement.value)), (node.arg,)
 
 
-def _exchange(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _exchange(node: Any) -> tuple[Make, Sequence[Any]]:
     if not isinstance(node.from_str, ops.Literal) or not isinstance(node.to_str, ops.Literal):
         raise Declined("letters that are not constant")
-    return strictly(scalars.exchange(node.from_str.value, node.to_str.value)), (node.arg,)
+    return strict(scalars.exchange(node.from_str.value, node.to_str.value)), (node.arg,)
 
 
-def _difference(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _difference(node: Any) -> tuple[Make, Sequence[Any]]:
     if node.part.value != "microsecond":
         raise Declined(node.part.value)
-    return strictly(operator.sub), (node.left, node.right)
+    return strict(operator.sub), (node.left, node.right)
 
 
-def _round(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _round(node: Any) -> tuple[Make, Sequence[Any]]:
     if node.digits is not None and getattr(node.digits, "value", None) != 0:
         raise Declined("rounding to digits")
-    return strictly(scalars.round_off), (node.arg,)
+    return strict(scalars.round_off), (node.arg,)
 
 
-def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Any, Sequence[Any]]]:
-    def make(node: Any) -> tuple[Callable[..., Any], Sequence[Any]]:
+def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Make, Sequence[Any]]]:
+    def make(node: Any) -> tuple[Make, Sequence[Any]]:
         if not node.dtype.is_integer():
-            return strictly(function), node.args
-        return strictly(lambda one, other: scalars.in_range(function(one, other))), node.args
+            return strict(function), node.args
+        return strict(lambda one, other: scalars.in_range(function(one, other))), node.args
 
     return make
 
 
-def _smallest(rows: list[int], column: list[Any]) -> Any:
-    return scalars.smallest(*(column[i] for i in rows))
+def _count(rows: list[Row]) -> int:
+    return len(rows)
 
 
-def _total(rows: list[int], column: list[Any]) -> Any:
-    given = [column[i] for i in rows if column[i] is not None]
+def _smallest(rows: list[Row], of: Of) -> Any:
+    return min((v for v in map(of, rows) if v is not None), key=scalars.rank, default=None)
+
+
+def _total(rows: list[Row], of: Of) -> Any:
+    given = [value for value in map(of, rows) if value is not None]
     if not all(isinstance(value, int) for value in given):
         raise Declined("a sum of floats, which depends on the order")
     return sum(given) if given else None
 
 
-def _earliest(rows: list[int], column: list[Any], *keys: list[Any]) -> Any:
+def _earliest(rows: list[Row], of: Of, *keys: Of) -> Any:
     """Return the first value that is given, in the order of the keys."""
-    given = [i for i in rows if column[i] is not None]
-    if any(key[i] is None for key in keys for i in given):
+    given = [(tuple(key(row) for key in keys), value) for row in rows if (value := of(row)) is not None]
+    if any(None in key for key, _ in given):
         raise Declined("an order by nulls")
-    return column[min(given, key=lambda i: tuple(key[i] for key in keys))] if given else None
+    return min(given, key=operator.itemgetter(0))[1] if given else None
 
 
-_PLAIN: dict[type, Callable[..., Any]] = {
-    ops.And: scalars.both,
-    ops.Or: scalars.either,
-    ops.Not: strictly(operator.not_),
-    ops.IsNull: scalars.is_null,
-    ops.NotNull: lambda value: not scalars.is_null(value),
-    ops.IfElse: scalars.choose,
-    ops.NullIf: scalars.null_if,
-    ops.IsNan: strictly(lambda number: number != number),
-    ops.IsInf: strictly(lambda number: number in (float("inf"), float("-inf"))),
-    ops.Divide: strictly(scalars.divide),
-    ops.FloorDivide: strictly(scalars.divide_down),
-    ops.Abs: strictly(abs),
-    ops.Strip: strictly(lambda text: text.strip(scalars.SPACES)),
-    ops.Lowercase: strictly(scalars.lower),
-    ops.StringReplace: strictly(str.replace),
-    ops.ExtractHour: strictly(scalars.hour),
-    ops.ExtractMonth: strictly(scalars.month),
-    ops.DayOfWeekIndex: strictly(scalars.weekday),
+_PLAIN: dict[type, Make] = {
+    ops.And: both,
+    ops.Or: _either,
+    ops.Not: strict(operator.not_),
+    ops.IsNull: _is_null,
+    ops.NotNull: _not_null,
+    ops.IfElse: _choose,
+    ops.NullIf: _null_if,
+    ops.IsNan: strict(lambda number: number != number),
+    ops.IsInf: strict(lambda number: number in (float("inf"), float("-inf"))),
+    ops.Divide: strict(scalars.divide),
+    ops.FloorDivide: strict(scalars.divide_down),
+    ops.Abs: strict(abs),
+    ops.Strip: strict(lambda text: text.strip(scalars.SPACES)),
+    ops.Lowercase: strict(scalars.lower),
+    ops.StringReplace: strict(str.replace),
+    ops.ExtractHour: strict(scalars.hour),
+    ops.ExtractMonth: strict(scalars.month),
+    ops.DayOfWeekIndex: strict(scalars.weekday),
 }
 _COMPARED: dict[type, Callable[..., Any]] = {
     ops.Equals: operator.eq,
@@ -221,12 +345,12 @@ _COMPARED: dict[type, Callable[..., Any]] = {
     ops.Greater: operator.gt,
     ops.GreaterEqual: operator.ge,
 }
-_MANY: dict[type, Callable[..., Any]] = {
-    ops.Coalesce: scalars.first_given,
-    ops.Greatest: scalars.largest,
-    ops.Least: scalars.smallest,
+_MANY: dict[type, Make] = {
+    ops.Coalesce: _first_given,
+    ops.Greatest: _extreme(operator.gt),
+    ops.Least: _extreme(operator.lt),
 }
-_MADE: dict[type, Callable[[Any], tuple[Callable[..., Any], Sequence[Any]]]] = {
+_MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Cast: _cast,
     ops.TryCast: _try_cast,
     ops.InValues: _listed,
@@ -240,8 +364,9 @@ _MADE: dict[type, Callable[[Any], tuple[Callable[..., Any], Sequence[Any]]]] = {
     ops.Subtract: _arithmetic(operator.sub),
     ops.Multiply: _arithmetic(operator.mul),
 }
+# From a group's rows, and what the arguments are of each, to one value.
 AGGREGATES: dict[type, Callable[..., Any]] = {
-    ops.CountStar: lambda rows: len(rows),
+    ops.CountStar: _count,
     ops.Min: _smallest,
     ops.Sum: _total,
     ops.First: _earliest,

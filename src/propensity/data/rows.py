@@ -1,39 +1,32 @@
 """A table expression over a handful of rows, computed in this process without an engine.
 
 An engine takes a hundred times as long to parse and plan the features of one lead as to compute them. So the
-same expression, compiled once to a list of steps over columns, is computed here where it can be: compiling
+same expression, compiled once to a list of steps over rows, is computed here where it can be: compiling
 declines operations that are not known here, and a run declines values of which only the engine knows what
-becomes of them. What the values' operations mean stands in `propensity.data.scalars`.
+becomes of them. What the operations mean stands in `propensity.data.operations` and
+`propensity.data.scalars`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from propensity.data.operations import AGGREGATES, each, operation
-from propensity.data.scalars import UNKNOWN, Declined, rank
+from propensity.data.operations import AGGREGATES, Constant, Of, Row, both, operation
+from propensity.data.scalars import Declined, rank
 
-__all__ = ["Declined", "Frame", "RowProgram", "compile_rows"]
+__all__ = ["Declined", "Row", "RowProgram", "compile_rows", "rows_of"]
 
-Column = list[Any]
+# What is made of a text is remembered for so many texts, and then all is forgotten.
+REMEMBERED = 2000
 
-
-@dataclass(frozen=True)
-class Frame:
-    """Columns by name, each of `n` values."""
-
-    n: int
-    columns: dict[str, Column]
-
-    def take(self, places: Sequence[int]) -> Frame:
-        """Return the rows at these places."""
-        return Frame(len(places), {name: [c[i] for i in places] for name, c in self.columns.items()})
+Rows = list[Row]
 
 
 class RowProgram:
@@ -54,17 +47,20 @@ class RowProgram:
         self.schema = expression.schema().to_pyarrow()
         # A step's function takes the results of earlier steps; the tables handed in are result 0.
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
-        self._slots: dict[Any, int] = {}
-        self._result = self._table(expression.op())
+        self._relations: dict[Any, _Relation] = {}
+        found = self._table(expression.op())
+        self._result = found.slot
+        self._pick = _picker([found.columns[name] for name in self.schema.names], found.width)
 
     def compute(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Compute the expression from Arrow tables to one; raises as `run`."""
-        found = self.run({name: _to_frame(table) for name, table in tables.items()})
-        arrays = [_to_array(found.columns[field.name], field.type) for field in self.schema]
+        rows = self.run({name: rows_of(table) for name, table in tables.items()})
+        columns = zip(*rows, strict=True) if rows else [()] * len(self.schema)
+        arrays = [_to_array(c, f.type) for c, f in zip(columns, self.schema, strict=True)]
         return pa.Table.from_arrays(arrays, schema=self.schema)
 
-    def run(self, tables: Mapping[str, Frame]) -> Frame:
-        """Compute the expression; `tables` are by the names of its unbound tables.
+    def run(self, tables: Mapping[str, Rows]) -> Rows:
+        """Compute the expression; `tables` are by the names of its unbound tables, their columns in order.
 
         Raises
         ------
@@ -77,90 +73,128 @@ class RowProgram:
                 done.append(function(*[done[i] for i in inputs]))
         except (ArithmeticError, ValueError, TypeError) as error:
             raise Declined(error) from error
-        found: Frame = done[self._result]
-        if any(UNKNOWN in column for column in found.columns.values()):
-            raise Declined("a value that only the engine can read")
-        return found
+        found: Rows = done[self._result]
+        return found if self._pick is None else list(map(self._pick, found))
 
-    def _step(self, function: Callable[..., Any], inputs: Iterable[int]) -> int:
-        self._steps.append((function, tuple(inputs)))
+    def _step(self, function: Callable[..., Any], *inputs: int) -> int:
+        self._steps.append((function, inputs))
         return len(self._steps)
 
-    def _table(self, node: Any) -> int:
-        """Return the slot of a table's frame."""
-        if node not in self._slots:
+    def _table(self, node: Any) -> _Relation:
+        """Return where a table's rows are and what they hold."""
+        if node not in self._relations:
             make = _TABLES.get(type(node))
             if make is None:
                 raise Declined(type(node).__name__)
-            self._slots[node] = make(self, node)
-        return self._slots[node]
+            self._relations[node] = make(self, node)
+        return self._relations[node]
 
-    def _values(self, nodes: Iterable[Any]) -> list[int]:
-        return [self._value(node) for node in nodes]
+    def _value(self, node: Any, relation: _Relation) -> Of:
+        """Return what a value is of a row of a relation."""
+        made = self._make(node, relation)
+        return _remembering(made.of, made.text) if made.text is not None and made.size > 2 else made.of
 
-    def _value(self, node: Any, groups: int | None = None) -> int:
-        """Return the slot of a value's column; with `groups`, of one value a group."""
-        key = (node, groups)
-        if key not in self._slots:
-            self._slots[key] = self._new_value(node, groups)
-        return self._slots[key]
-
-    def _new_value(self, node: Any, groups: int | None) -> int:
+    def _make(self, node: Any, relation: _Relation) -> _Made:
+        if node in relation.known:
+            return _Made(itemgetter(relation.known[node]))
         if isinstance(node, ops.Field):
-            if groups is not None:
-                raise Declined("a column among aggregates")
-            name = node.name
-            return self._step(lambda frame: frame.columns[name], [self._table(node.rel)])
+            if self._relations.get(node.rel) is not relation:
+                raise Declined("a column of another table")
+            place = relation.columns[node.name]
+            return _Made(itemgetter(place), place if node.dtype.is_string() else None)
+        if isinstance(node, (ops.WindowFunction, ops.InSubquery)):
+            add = self._add_number if isinstance(node, ops.WindowFunction) else self._add_among
+            add(node, relation)
+            return self._make(node, relation)
         if isinstance(node, ops.Reduction):
-            return self._aggregate(node, groups)
-        if isinstance(node, ops.WindowFunction):
-            return self._row_number(node)
-        if isinstance(node, ops.InSubquery):
-            return self._step(_among, [self._value(node.needle), self._table(node.rel)])
-        function, arguments = operation(node)
-        return self._step(each(function), [self._value(argument, groups) for argument in arguments])
+            raise Declined("an aggregate among columns")
+        make, arguments = operation(node)
+        parts = [self._make(argument, relation) for argument in arguments]
+        if all(isinstance(part.of, Constant) for part in parts):
+            return _Made(Constant(make(*(part.of for part in parts))(())))
+        texts = {part.text for part in parts if not isinstance(part.of, Constant)}
+        if len(texts) == 1:
+            return _Made(make(*(part.of for part in parts)), texts.pop(), sum(part.size for part in parts) + 1)
+        return _Made(make(*(self._value(argument, relation) for argument in arguments)))
 
-    def _aggregate(self, node: Any, groups: int | None) -> int:
-        if groups is None or type(node) not in AGGREGATES:
-            raise Declined(type(node).__name__)
-        if isinstance(node, ops.CountStar):
-            arguments = []
-        elif isinstance(node, ops.First) and node.order_by and not node.include_null:
-            if not all(key.ascending for key in node.order_by):
-                raise Declined("a descending order")
-            arguments = [node.arg, *(key.arg for key in node.order_by)]
-        elif isinstance(node, ops.First):
-            raise Declined("the first without an order")
-        else:
-            arguments = [node.arg]
-        slots = self._values([*([] if node.where is None else [node.where]), *arguments])
-        reduce_group, filtered = AGGREGATES[type(node)], node.where is not None
+    def _extend(self, relation: _Relation, nodes: Sequence[Any]) -> list[int]:
+        """Return the places of values in a relation's rows, which those not yet there are added to."""
+        fresh = [
+            node
+            for node in dict.fromkeys(nodes)
+            if node not in relation.known and not isinstance(node, ops.Field)
+        ]
+        values = [self._value(node, relation) for node in fresh]
+        if values:
+            relation.known |= {node: relation.width + i for i, node in enumerate(fresh)}
+            relation.width += len(fresh)
+            relation.slot = self._step(
+                lambda rows: [(*row, *[of(row) for of in values]) for row in rows], relation.slot
+            )
+        return [
+            relation.columns[node.name] if isinstance(node, ops.Field) else relation.known[node]
+            for node in nodes
+        ]
 
-        def aggregate(grouped: _Groups, *columns: Any) -> Column:
-            rows = grouped.rows
-            if filtered:
-                mask, *columns = columns  # type: ignore[assignment]
-                full = _full(mask, grouped.n)
-                rows = [[i for i in group if full[i] is True] for group in rows]
-            values = [_full(column, grouped.n) for column in columns]
-            return [reduce_group(group, *values) for group in rows]
-
-        return self._step(aggregate, [groups, *slots])
-
-    def _row_number(self, node: Any) -> int:
+    def _add_number(self, node: Any, relation: _Relation) -> None:
         if not isinstance(node.func, ops.RowNumber) or not all(key.ascending for key in node.order_by):
             raise Declined("a window other than a row number")
-        keys, order = self._values(node.group_by), self._values(key.arg for key in node.order_by)
-        count = len(keys)
+        keys, order = self._key(node.group_by, relation), self._order(node.order_by, relation)
 
-        def number(*columns: Column) -> Column:
-            numbers = [0] * len(columns[0])
-            for group in _group(len(columns[0]), columns[:count]).rows:
-                for place, i in enumerate(_in_order(group, columns[count:])):
+        def number(rows: Rows) -> Rows:
+            numbers = [0] * len(rows)
+            for group in _group(range(len(rows)), [keys(row) for row in rows]):
+                for place, i in enumerate(sorted(group, key=lambda i: order(rows[i]))):
                     numbers[i] = place
-            return numbers
+            return [(*row, n) for row, n in zip(rows, numbers, strict=True)]
 
-        return self._step(number, [*keys, *order])
+        self._append(node, relation, self._step(number, relation.slot))
+
+    def _add_among(self, node: Any, relation: _Relation) -> None:
+        needle, other = self._value(node.needle, relation), self._table(node.rel)
+        (place,) = (other.columns[name] for name in node.rel.schema)
+
+        def look_up(rows: Rows, others: Rows) -> Rows:
+            known = {row[place] for row in others}
+            otherwise = None if None in known else False
+            needles = [needle(row) for row in rows]
+            found = [None if v is None else True if v in known else otherwise for v in needles]
+            return [(*row, value) for row, value in zip(rows, found, strict=True)]
+
+        self._append(node, relation, self._step(look_up, relation.slot, other.slot))
+
+    def _append(self, node: Any, relation: _Relation, slot: int) -> None:
+        relation.slot = slot
+        relation.known[node] = relation.width
+        relation.width += 1
+
+    def _key(self, nodes: Sequence[Any], relation: _Relation) -> Of:
+        """Return what is equal for rows of one group; NaN equals NaN, and null equals null."""
+        parts = [_ranked(self._value(node, relation), node) for node in nodes]
+        return parts[0] if len(parts) == 1 else lambda row: tuple([part(row) for part in parts])
+
+    def _order(self, keys: Sequence[Any], relation: _Relation) -> Of:
+        parts = [self._value(key.arg, relation) for key in keys]
+        return lambda row: tuple([rank(part(row)) for part in parts])
+
+
+@dataclass
+class _Relation:
+    """Where the rows of a table are among the results of steps, and what they hold at which place."""
+
+    slot: int
+    columns: dict[str, int]
+    width: int
+    known: dict[Any, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a value is of a row; the place of the one text it is made of, if it is, in how many operations."""
+
+    of: Of
+    text: int | None = None
+    size: int = 0
 
 
 def compile_rows(expression: ir.Table) -> RowProgram | None:
@@ -171,185 +205,226 @@ def compile_rows(expression: ir.Table) -> RowProgram | None:
         return None
 
 
-@dataclass(frozen=True)
-class _Groups:
-    n: int
-    rows: list[list[int]]
+def rows_of(table: pa.Table) -> Rows:
+    """Return the rows of an Arrow table, moments as microseconds since 1970.
+
+    Raises
+    ------
+    Declined
+        A column's type is not known here.
+    """
+    columns = [_to_values(column) for column in table.columns]
+    return list(zip(*columns, strict=True)) if columns else [()] * table.num_rows
 
 
-def _given(program: RowProgram, node: Any) -> int:
-    name = node.name
-    return program._step(lambda tables: tables[name], [0])
+def _given(program: RowProgram, node: Any) -> _Relation:
+    name, columns = node.name, {column: place for place, column in enumerate(node.schema)}
+    return _Relation(program._step(lambda tables: tables[name], 0), columns, len(columns))
 
 
-def _project(program: RowProgram, node: Any) -> int:
-    parent, names = program._table(node.parent), list(node.values)
-    values = program._values(node.values.values())
-
-    def project(frame: Frame, *columns: Any) -> Frame:
-        return Frame(frame.n, {n: _full(c, frame.n) for n, c in zip(names, columns, strict=True)})
-
-    return program._step(project, [parent, *values])
+def _project(program: RowProgram, node: Any) -> _Relation:
+    """Add what is computed to the rows; what is left out of a projection stays in them, without a name."""
+    parent = program._table(node.parent)
+    places = program._extend(parent, list(node.values.values()))
+    return _Relation(parent.slot, dict(zip(node.values, places, strict=True)), parent.width)
 
 
-def _drop(program: RowProgram, node: Any) -> int:
-    kept = list(node.schema)
-    return program._step(
-        lambda frame: Frame(frame.n, {name: frame.columns[name] for name in kept}),
-        [program._table(node.parent)],
-    )
+def _drop(program: RowProgram, node: Any) -> _Relation:
+    parent = program._table(node.parent)
+    return replace(parent, columns={name: parent.columns[name] for name in node.schema}, known={})
 
 
-def _filter(program: RowProgram, node: Any) -> int:
-    def keep(frame: Frame, *masks: Any) -> Frame:
-        full = [_full(mask, frame.n) for mask in masks]
-        if any(UNKNOWN in mask for mask in full):
-            raise Declined("a condition that only the engine knows")
-        return frame.take([i for i in range(frame.n) if all(mask[i] is True for mask in full)])
-
-    return program._step(keep, [program._table(node.parent), *program._values(node.predicates)])
+def _filter(program: RowProgram, node: Any) -> _Relation:
+    parent = program._table(node.parent)
+    keep = both(*(program._value(predicate, parent) for predicate in node.predicates))
+    slot = program._step(lambda rows: [row for row in rows if keep(row) is True], parent.slot)
+    return replace(parent, slot=slot, known={})
 
 
-def _sort(program: RowProgram, node: Any) -> int:
+def _sort(program: RowProgram, node: Any) -> _Relation:
     if not all(key.ascending for key in node.keys):
         raise Declined("a descending order")
-
-    def sort(frame: Frame, *keys: Column) -> Frame:
-        return frame.take(_in_order(range(frame.n), keys))
-
-    return program._step(sort, [program._table(node.parent), *program._values(k.arg for k in node.keys)])
+    parent = program._table(node.parent)
+    order = program._order(node.keys, parent)
+    return replace(parent, slot=program._step(lambda rows: sorted(rows, key=order), parent.slot), known={})
 
 
-def _limit(program: RowProgram, node: Any) -> int:
-    n = node.n
+def _limit(program: RowProgram, node: Any) -> _Relation:
+    n, parent = node.n, program._table(node.parent)
     if not isinstance(n, int) or node.offset != 0:
         raise Declined("a limit that is not constant")
-    return program._step(lambda frame: frame.take(range(min(n, frame.n))), [program._table(node.parent)])
+    return replace(parent, slot=program._step(lambda rows: rows[:n], parent.slot), known={})
 
 
-def _union(program: RowProgram, node: Any) -> int:
+def _union(program: RowProgram, node: Any) -> _Relation:
     if node.distinct:
         raise Declined("a union of different rows")
+    sides = [program._table(side) for side in (node.left, node.right)]
+    names = list(node.schema)
+    one, other = (_picker([side.columns[name] for name in names], side.width) for side in sides)
 
-    def append(one: Frame, other: Frame) -> Frame:
-        return Frame(one.n + other.n, {name: c + other.columns[name] for name, c in one.columns.items()})
+    def append(ours: Rows, theirs: Rows) -> Rows:
+        return [*(map(one, ours) if one else ours), *(map(other, theirs) if other else theirs)]
 
-    return program._step(append, [program._table(node.left), program._table(node.right)])
-
-
-def _aggregated(program: RowProgram, node: Any) -> int:
-    parent, keys = program._table(node.parent), program._values(node.groups.values())
-    grouped = program._step(lambda frame, *columns: _group(frame.n, columns), [parent, *keys])
-    metrics = [program._value(metric, grouped) for metric in node.metrics.values()]
-    names, count = [*node.groups, *node.metrics], len(keys)
-
-    def aggregate(groups: _Groups, *columns: Any) -> Frame:
-        keyed = [_full(column, groups.n) for column in columns[:count]]
-        firsts = [[column[group[0]] for group in groups.rows] for column in keyed]
-        told = [*firsts, *(_full(c, len(groups.rows)) for c in columns[count:])]
-        return Frame(len(groups.rows), dict(zip(names, told, strict=True)))
-
-    return program._step(aggregate, [grouped, *keys, *metrics])
+    slot = program._step(append, *(side.slot for side in sides))
+    return _Relation(slot, {name: place for place, name in enumerate(names)}, len(names))
 
 
-def _join(program: RowProgram, node: Any) -> int:
-    """Join tables one after another, each on values that are equal."""
-    references = [node.first, *(link.table for link in node.rest)]
-    frames = [program._table(reference.parent) for reference in references]
-    program._slots.update(zip(references, frames, strict=True))
-    pairs = []
-    for place, link in enumerate(node.rest, start=1):
+def _aggregated(program: RowProgram, node: Any) -> _Relation:
+    """Reduce groups to their keys and aggregates, and then compute what is made of those."""
+    parent = program._table(node.parent)
+    keys = program._extend(parent, list(node.groups.values()))
+    key = program._key(list(node.groups.values()), parent) if keys else None
+    reductions = list(dict.fromkeys(r for m in node.metrics.values() for r in m.find(ops.Reduction, filter=ops.Value)))
+    selections = _Selections(program, parent)
+    reducers = [_reducer(program, reduction, parent, selections) for reduction in reductions]
+
+    def aggregate(rows: Rows) -> Rows:
+        groups = [rows] if key is None else _group(rows, map(key, rows))
+        found = []
+        for group in groups:
+            selected = selections.select(group)
+            found.append((*[group[0][k] for k in keys], *[of(selected[s]) for s, of in reducers]))
+        return found
+
+    columns = {name: place for place, name in enumerate(node.groups)}
+    known = {reduction: len(keys) + i for i, reduction in enumerate(reductions)}
+    made = _Relation(program._step(aggregate, parent.slot), columns, len(keys) + len(known), known)
+    places = program._extend(made, list(node.metrics.values()))
+    return replace(made, columns=columns | dict(zip(node.metrics, places, strict=True)), known={})
+
+
+class _Selections:
+    """The rows of a group that conditions leave, each made from those that all but its last one leave."""
+
+    def __init__(self, program: RowProgram, relation: _Relation) -> None:
+        self._program, self._relation = program, relation
+        self._places: dict[tuple[Any, ...], int] = {(): 0}
+        self._steps: list[tuple[int, Of]] = []
+
+    def add(self, conditions: tuple[Any, ...]) -> int:
+        """Return the place of what these conditions leave among what `select` returns."""
+        if conditions not in self._places:
+            step = (self.add(conditions[:-1]), self._program._value(conditions[-1], self._relation))
+            self._steps.append(step)
+            self._places[conditions] = len(self._steps)
+        return self._places[conditions]
+
+    def select(self, rows: Rows) -> list[Rows]:
+        found = [rows]
+        for before, keep in self._steps:
+            left = found[before]
+            found.append([row for row in left if keep(row) is True] if left else left)
+        return found
+
+
+def _reducer(
+    program: RowProgram, node: Any, relation: _Relation, selections: _Selections
+) -> tuple[int, Callable[[Rows], Any]]:
+    """Return which rows of a group are reduced, and how."""
+    if type(node) not in AGGREGATES:
+        raise Declined(type(node).__name__)
+    reduce_rows, arguments = AGGREGATES[type(node)], [] if isinstance(node, ops.CountStar) else [node.arg]
+    if isinstance(node, ops.First):
+        if node.include_null or not node.order_by or not all(key.ascending for key in node.order_by):
+            raise Declined("the first without an ascending order")
+        arguments += [key.arg for key in node.order_by]
+    selected = selections.add(() if node.where is None else _conditions(node.where))
+    values = [program._value(argument, relation) for argument in arguments]
+    return selected, reduce_rows if not values else lambda rows: reduce_rows(rows, *values)
+
+
+def _conditions(node: Any) -> tuple[Any, ...]:
+    """Return the conditions that are all met where a value is true."""
+    return (*_conditions(node.left), *_conditions(node.right)) if isinstance(node, ops.And) else (node,)
+
+
+def _join(program: RowProgram, node: Any) -> _Relation:
+    """Join tables one after another, each on values that are equal; a row holds those of all tables."""
+    first = program._table(node.first.parent)
+    starts, slot, width = {node.first: 0}, first.slot, first.width
+    for link in node.rest:
         if link.how not in ("inner", "left"):
             raise Declined(link.how)
-        pairs.append([_sides(references, place, predicate) for predicate in link.predicates])
-    slots = [s for link in pairs for _, old, new in link for s in (program._value(old), program._value(new))]
-    chosen = {
-        name: (references.index(_only(value)), program._value(value)) for name, value in node.values.items()
-    }
-    hows, count = [link.how for link in node.rest], len(frames)
-    owners = [[owner for owner, _, _ in link] for link in pairs]
-
-    def join(*inputs: Any) -> Frame:
-        given = iter(inputs[count : count + len(slots)])
-        places: list[list[int | None]] = [list(range(inputs[0].n))]
-        for how, link in zip(hows, owners, strict=True):
-            columns = [(owner, next(given), next(given)) for owner in link]
-            _join_one(places, columns, how)
-        values = zip(chosen.items(), inputs[count + len(slots) :], strict=True)
-        return Frame(
-            len(places[0]),
-            {name: _take(column, places[owner]) for (name, (owner, _)), column in values},
-        )
-
-    return program._step(join, [*frames, *slots, *(slot for _, slot in chosen.values())])
+        table = program._table(link.table.parent)
+        sides = [_sides(program, starts, link.table, predicate) for predicate in link.predicates]
+        old, new = (_picker(places, 0) for places in zip(*sides, strict=True))
+        slot = program._step(_joiner(old, new, link.how == "left", table.width), slot, table.slot)
+        starts[link.table], width = width, width + table.width
+    columns = {name: _place(program, starts, value) for name, value in node.values.items()}
+    return _Relation(slot, columns, width)
 
 
-def _join_one(places: list[list[int | None]], columns: list[tuple[int, Column, Column]], how: str) -> None:
-    """Add one table to the rows joined so far: `places` holds each table's row of each of them."""
-    found: dict[tuple[Any, ...], list[int]] = {}
-    for i, key in enumerate(zip(*(new for _, _, new in columns), strict=True)):
-        if None not in key:
-            found.setdefault(key, []).append(i)
-    rows: list[int] = []
-    partners: list[int | None] = []
-    for row in range(len(places[0])):
-        at = [(places[owner][row], old) for owner, old, _ in columns]
-        key = tuple(None if i is None else old[i] for i, old in at)
-        matches: Sequence[int | None] = found.get(key, []) or ([None] if how == "left" else [])
-        rows += [row] * len(matches)
-        partners += matches
-    places[:] = [[table[row] for row in rows] for table in places] + [partners]
+def _joiner(old: Any, new: Any, left: bool, width: int) -> Callable[[Rows, Rows], Rows]:
+    alone: Rows = [(None,) * width] if left else []
+
+    def join(rows: Rows, others: Rows) -> Rows:
+        found: dict[Row, Rows] = {}
+        for other in others:
+            key = new(other)
+            if None not in key:
+                found.setdefault(key, []).append(other)
+        return [row + other for row in rows for other in found.get(old(row), alone)]
+
+    return join
 
 
-def _sides(references: list[Any], place: int, predicate: Any) -> tuple[int, Any, Any]:
-    """Return an equality's earlier table, and its values for that and for the table at `place`."""
+def _sides(program: RowProgram, starts: Mapping[Any, int], newest: Any, predicate: Any) -> tuple[int, int]:
+    """Return the places of an equality's values: among the tables joined so far, and in the newest one."""
     if not isinstance(predicate, ops.Equals):
         raise Declined("a join on something else than equality")
-    sides = [(references.index(_only(side)), side) for side in (predicate.left, predicate.right)]
-    (owner, old), (newest, new) = sorted(sides, key=lambda side: side[0])
-    if newest != place or owner == place:
-        raise Declined("a join on values of one table")
-    return owner, old, new
+    sides = [predicate.left, predicate.right]
+    old = [side for side in sides if isinstance(side, ops.Field) and side.rel in starts]
+    new = [side for side in sides if isinstance(side, ops.Field) and side.rel == newest]
+    if len(old) != 1 or len(new) != 1:
+        raise Declined("a join on something else than a column of each table")
+    return _place(program, starts, old[0]), program._table(newest.parent).columns[new[0].name]
 
 
-def _only(value: Any) -> Any:
-    """Return the one table of a join that a value is of."""
-    if not isinstance(value, ops.Field) or not isinstance(value.rel, ops.JoinReference):
+def _place(program: RowProgram, starts: Mapping[Any, int], value: Any) -> int:
+    """Return the place of a column of a joined table in the joined rows."""
+    if not isinstance(value, ops.Field) or value.rel not in starts:
         raise Declined("a computed value in a join")
-    return value.rel
+    return starts[value.rel] + program._table(value.rel.parent).columns[value.name]
 
 
-def _among(needles: Column, frame: Frame) -> Column:
-    (column,) = frame.columns.values()
-    known = set(column)
-    otherwise = None if None in known else False
-    return [None if v is None else True if v in known else otherwise for v in needles]
+def _remembering(of: Of, place: int) -> Of:
+    """Return a function of a row's text at a place that keeps what it found."""
+    known: dict[str | None, Any] = {}
+
+    def remember(row: Row) -> Any:
+        text = row[place]
+        if text in known:
+            return known[text]
+        if len(known) >= REMEMBERED:
+            known.clear()
+        return known.setdefault(text, of(row))
+
+    return remember
 
 
-def _group(n: int, keys: Sequence[Any]) -> _Groups:
-    """Group rows by their keys; NaN equals NaN, and null equals null."""
-    if not keys:
-        return _Groups(n, [list(range(n))])
-    found: dict[Any, list[int]] = {}
-    for i, key in enumerate(zip(*(_full(column, n) for column in keys), strict=True)):
-        found.setdefault(tuple(map(rank, key)), []).append(i)
-    return _Groups(n, list(found.values()))
+def _ranked(of: Of, node: Any) -> Of:
+    return (lambda row: rank(of(row))) if node.dtype.is_floating() else of
 
 
-def _in_order(rows: Iterable[int], keys: Sequence[Column]) -> list[int]:
-    return sorted(rows, key=lambda i: tuple(rank(column[i]) for column in keys))
+def _group(items: Iterable[Any], keys: Iterable[Any]) -> list[list[Any]]:
+    found: dict[Any, list[Any]] = {}
+    for item, key in zip(items, keys, strict=True):
+        found.setdefault(key, []).append(item)
+    return list(found.values())
 
 
-def _take(column: Column, places: Sequence[int | None]) -> Column:
-    return [None if i is None else column[i] for i in places]
+def _picker(places: Sequence[int], width: int) -> Callable[[Row], Row] | None:
+    """Return what takes these places out of a row, None where they are all `width` of it in their order."""
+    if list(places) == list(range(width)):
+        return None
+    if len(places) == 1:
+        (place,) = places
+        return lambda row: (row[place],)
+    return itemgetter(*places)
 
 
-def _to_frame(table: pa.Table) -> Frame:
-    columns = zip(table.column_names, table.columns, strict=True)
-    return Frame(table.num_rows, {name: _to_values(column) for name, column in columns})
-
-
-def _to_values(column: pa.ChunkedArray) -> Column:
+def _to_values(column: pa.ChunkedArray) -> list[Any]:
     kind = column.type
     if pa.types.is_timestamp(kind):
         if kind.unit != "us":
@@ -361,17 +436,13 @@ def _to_values(column: pa.ChunkedArray) -> Column:
     return column.to_pylist()  # type: ignore[no-any-return]
 
 
-def _to_array(column: Column, kind: pa.DataType) -> pa.Array:
+def _to_array(column: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_timestamp(kind):
         return pa.array(column, type=pa.int64()).cast(kind)
     return pa.array(column, type=kind)
 
 
-def _full(column: Any, n: int) -> Column:
-    return column if isinstance(column, list) else [column.value] * n
-
-
-_TABLES: dict[type, Callable[[RowProgram, Any], int]] = {
+_TABLES: dict[type, Callable[[RowProgram, Any], _Relation]] = {
     ops.UnboundTable: _given,
     ops.Project: _project,
     ops.DropColumns: _drop,

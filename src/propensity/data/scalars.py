@@ -35,73 +35,6 @@ class Declined(Exception):  # noqa: N818 - it is no error, the engine does the w
     """A value for which only the engine knows the answer."""
 
 
-class _Unknown:
-    """What a cast of text gives that only the engine could read; it may not reach a result."""
-
-
-UNKNOWN = _Unknown()
-
-
-def strictly(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Return the function made null where any argument is null."""
-
-    def apply(*values: Any) -> Any:
-        for value in values:
-            if value is None or value is UNKNOWN:
-                return value
-        return function(*values)
-
-    return apply
-
-
-def both(*values: Any) -> Any:
-    """Three-valued and."""
-    _known(values)
-    if any(value is False for value in values):
-        return False
-    return None if any(value is None for value in values) else True
-
-
-def either(*values: Any) -> Any:
-    """Three-valued or."""
-    _known(values)
-    if any(value is True for value in values):
-        return True
-    return None if any(value is None for value in values) else False
-
-
-def choose(condition: Any, yes: Any, no: Any) -> Any:
-    """``if condition then yes else no``; null counts as no."""
-    _known((condition,))
-    return yes if condition is True else no
-
-
-def is_null(value: Any) -> bool:
-    """Say whether there is no value."""
-    _known((value,))
-    return value is None
-
-
-def first_given(*values: Any) -> Any:
-    """Return the first that is not null."""
-    return next((value for value in values if value is not None), None)
-
-
-def null_if(value: Any, other: Any) -> Any:
-    """Return null where both are equal."""
-    return None if value is not None and value == other else value
-
-
-def largest(*values: Any) -> Any:
-    """Return the largest that is not null."""
-    return max((v for v in values if v is not None), key=rank, default=None)
-
-
-def smallest(*values: Any) -> Any:
-    """Return the smallest that is not null."""
-    return min((v for v in values if v is not None), key=rank, default=None)
-
-
 def rank(value: Any) -> Any:
     """Return what orders a value: NaN equals itself and comes after all other numbers."""
     return (1, 0.0) if isinstance(value, float) and math.isnan(value) else (0, value)
@@ -192,23 +125,22 @@ def try_whole(value: float) -> int | None:
 
 def try_float(text: str) -> Any:
     """Read text as a float."""
-    return float(text) if _NUMBER.fullmatch(text) else UNKNOWN
+    return float(text) if _NUMBER.fullmatch(text) else _decline(text)
 
 
 def try_moment(text: str) -> Any:
     """Read text with an offset as a moment."""
     found = _MOMENT.fullmatch(text)
     if not found or found[8] is None:
-        return UNKNOWN
+        return _decline(text)
     offset = 0 if found[8] == "Z" else _offset(found[8])
-    clock = _clock(found)
-    return clock if clock is UNKNOWN else clock - offset
+    return _clock(found) - offset
 
 
 def try_clock(text: str) -> Any:
     """Read text without an offset as the time of a clock."""
     found = _MOMENT.fullmatch(text)
-    return UNKNOWN if not found or found[8] is not None else _clock(found)
+    return _clock(found) if found and found[8] is None else _decline(text)
 
 
 def microseconds(moment: datetime) -> int:
@@ -261,18 +193,13 @@ def _clock(found: re.Match[str]) -> Any:
     try:
         at = datetime(year, month_, day, hours, minutes, seconds, int((found[7] or "").ljust(6, "0")), UTC)
     except ValueError:
-        return UNKNOWN
+        return _decline(found[0])
     return microseconds(at)
 
 
 def _offset(text: str) -> int:
     minutes = int(text[1:3]) * 60 + int(text[4:6])
     return (-1 if text[0] == "-" else 1) * minutes * 60_000_000
-
-
-def _known(values: tuple[Any, ...]) -> None:
-    if UNKNOWN in values:
-        raise Declined(values)
 
 
 def _compiled(pattern: str) -> re.Pattern[str]:
