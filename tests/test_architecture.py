@@ -28,6 +28,7 @@ LAYERS = [
     {"audit", "model"},
     {"evaluation", "explain", "registry"},
     {"decisions"},
+    {"online"},
     {"predict"},
     {"money"},
     {"crm", "intake", "loop", "privacy", "report"},

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -36,7 +36,11 @@ from propensity.explain.words import Words, load_words, words_from_json
 from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.encoding import count_unseen, encode
 from propensity.model.estimators import Vector, probability_of
+from propensity.online import FEW_LEADS, FewScorer, Hit, Row
 from propensity.params import CutoffsParams, Params, ValueParams
+
+if TYPE_CHECKING:
+    from propensity.data.rows import RowProgram
 
 # Contributions are held for this many rows at a time: a million rows of a hundred features would
 # need most of a gigabyte.
@@ -64,11 +68,13 @@ class Predictor:
         self._types = needed_types(bundle)
         # Ibis and DuckDB load here, not with the module: they take as long as pandas does.
         from propensity.data.fetch import CompiledQuery
+        from propensity.data.plain import PlainReader
         from propensity.decisions.rules import rule_hits
         from propensity.features.actions import variant_features
         from propensity.features.build import build_features
         from propensity.features.states import build_states
 
+        self._reader = PlainReader(self.params, self._types)
         self._query = CompiledQuery(
             lambda given: build_features(
                 given["spine"],
@@ -95,6 +101,7 @@ class Predictor:
             )
         )
         self._rules = CompiledQuery(lambda given: rule_hits(given["leads"], self.params.disqualify))
+        self._few: dict[tuple[int, ...], tuple[RowProgram, RowProgram]] = {}
         self._con: Any = None
         self._lock = threading.Lock()  # a connection serves one call at a time
 
@@ -181,6 +188,9 @@ class Predictor:
         InputError
             A column is missing, a value is bad, or a lead was created after `as_of`.
         """
+        few = self._few_features(leads, events, as_of) if outcomes is None and history is None else None
+        if few is not None:
+            return _score_few(self.bundle, *few, previous or {})
         table, disqualified = self._features(leads, events, as_of, outcomes, history)
         return score_features(self.bundle, table, disqualified, previous=previous)
 
@@ -353,6 +363,44 @@ class Predictor:
         with self._lock:
             return self._compute(*self._canonical(leads, events, as_of, outcomes, history))
 
+    def _few_features(
+        self, leads: Any, events: pd.DataFrame | None, as_of: Any
+    ) -> tuple[list[str], Sequence[Row], list[Hit]] | None:
+        """Return names and rows of the feature table and the rules met, without frames or the engine.
+
+        None where leads are many, or it takes the engine or the long way to say what is wrong.
+        """
+        from propensity.cohort.snapshots import SPINE, spine_rows
+        from propensity.data.rows import Declined
+
+        plan, now = self.bundle.plan, datetime.now(UTC)
+        if plan.has_account or (plan.event_types and events is None):
+            return None
+        if not isinstance(leads, Mapping) and not 0 < len(leads) <= FEW_LEADS:
+            return None
+        tables = self._reader.read(leads, events, now)
+        if tables is None:
+            return None
+        passed = tables["leads"]
+        spine = spine_rows(passed.rows, passed.schema.names, self._moments(as_of, now, len(passed.rows)))
+        if spine is None:
+            return None
+        key = tuple(id(table.schema) for table in tables.values())
+        if key not in self._few:
+            schemas = {name: table.schema for name, table in tables.items()}
+            features = self._query.compile({"spine": pa.schema(SPINE), **schemas}).program
+            rules = self._rules.compile({"leads": passed.schema}).program
+            if features is None or rules is None:
+                return None
+            self._few[key] = (features, rules)
+        features, rules = self._few[key]
+        given = {"spine": spine, **{name: table.rows for name, table in tables.items()}}
+        try:
+            hits = [Hit(*hit) for hit in rules.run({"leads": passed.rows})]
+            return features.schema.names, features.run(given), hits
+        except Declined:
+            return None
+
     def _compute(self, con: Any, tables: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the feature table and the rules that leads meet; the lock is held."""
         table = self._query.fetch(con, tables)
@@ -393,20 +441,23 @@ class Predictor:
             history=history,
         )
         passed = tables["leads"].to_pandas().sort_values("row", ignore_index=True)
-        spine = make_spine(passed, self._moments(as_of, now, len(passed)))
+        moments = self._moments(as_of, now, len(passed))
+        spine = make_spine(passed, pd.Series(pd.to_datetime(moments, utc=True).as_unit("us")))
         return con, {"spine": spine, **tables}
 
-    def _moments(self, as_of: Any, now: datetime, n: int) -> Any:
-        """Return the moment of each lead's snapshot, in UTC; null in a table that has no time."""
+    def _moments(self, as_of: Any, now: datetime, n: int) -> list[pd.Timestamp]:
+        """Return the moment of each lead's snapshot, in UTC; NaT in a table that has no time."""
         if as_of is None:
             as_of = now if self.bundle.plan.dated else pd.NaT
-        moments = pd.Series(as_of, index=range(n)) if np.ndim(as_of) == 0 else pd.Series(list(as_of))
+        zone = self.params.data.timezone
+        if np.ndim(as_of) == 0:
+            return [in_utc(as_of, zone)] * n
+        moments = list(as_of)
         if len(moments) != n:
             raise InputError(
                 f"as_of has {len(moments)} moments for {n} leads; pass one, or one for each lead"
             )
-        zone = self.params.data.timezone
-        return pd.Series(pd.to_datetime([in_utc(moment, zone) for moment in moments], utc=True).as_unit("us"))
+        return [in_utc(moment, zone) for moment in moments]
 
 
 def _with_moments(spine: pa.Table, earlier: pd.DataFrame) -> pa.Table:
@@ -442,6 +493,8 @@ def score_features(
     DataFrame
         As `Predictor.score`.
     """
+    if 0 < len(table) <= FEW_LEADS:
+        return _score_few(bundle, *_rows_of(table, disqualified), previous or {})
     log_unknown(bundle, count_unknown(bundle, table), len(table))
     return score_rows(bundle, table, disqualified, previous=previous)
 
@@ -484,18 +537,49 @@ def score_rows(
 ) -> pd.DataFrame:
     """Score a feature table as `score_features` does, and log nothing."""
     params = trained_with(bundle)
+    if 0 < len(table) <= FEW_LEADS:
+        return few_scorer(bundle).score(*_rows_of(table, disqualified), previous or {})[0]
     ordered = disqualified.sort_values(["lead_id", "rule"])
     rules = {str(lead): list(rows.itertuples()) for lead, rows in ordered.groupby("lead_id")}
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     held = {} if previous is None else previous
     voice = voice_of(bundle, params)
-    value = params.cutoffs.value
-    amounts = bundle.keep("amounts", lambda: amounts_from_json(bundle.documents.get("amounts"), value))
+    amounts = amounts_of(bundle, params)
     chunks = [
         _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held, voice, amounts)
         for s in starts
     ]
     return pd.concat(chunks, ignore_index=True)
+
+
+def few_scorer(bundle: Bundle) -> FewScorer:
+    """Return what scores a few rows with a bundle, made once."""
+    params = trained_with(bundle)
+    return bundle.keep(
+        "few", lambda: FewScorer(bundle, params, voice_of(bundle, params), amounts_of(bundle, params))
+    )
+
+
+def amounts_of(bundle: Bundle, params: Params) -> AmountModel:
+    """Return what wins bring, by the bundle."""
+    content, value = bundle.documents.get("amounts"), params.cutoffs.value
+    return bundle.keep("amounts", lambda: amounts_from_json(content, value))
+
+
+def _score_few(
+    bundle: Bundle, names: list[str], rows: Sequence[Row], hits: list[Hit], previous: Mapping[str, str]
+) -> pd.DataFrame:
+    scores, unknown = few_scorer(bundle).score(names, rows, hits, previous)
+    log_unknown(bundle, unknown, len(rows))
+    return scores
+
+
+def _rows_of(table: pd.DataFrame, disqualified: pd.DataFrame) -> tuple[list[str], list[Row], list[Hit]]:
+    """Return a feature table and rules met as plain rows, None where a value is missing."""
+    plain = table if table["as_of"].isna().all() else table.assign(as_of=table["as_of"].array.asi8)
+    rows = plain.to_numpy(dtype=object).tolist()
+    hits = [Hit(*hit) for hit in disqualified[list(Hit._fields)].itertuples(index=False)]
+    return list(table.columns), [[None if pd.isna(value) else value for value in row] for row in rows], hits
 
 
 def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
+from typing import Any
 
 import ibis
 import ibis.expr.types as ir
@@ -10,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from propensity.cohort.episodes import known_episodes, lead_episodes
+from propensity.data.scalars import microseconds
 from propensity.errors import InputError, some
 
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -206,10 +210,34 @@ def make_spine(leads: pd.DataFrame, as_of: pd.Series[pd.Timestamp]) -> pa.Table:
             f"{some(leads.loc[early, 'lead_id'].tolist())}; score them at a later moment"
         )
     spine = leads[["lead_id", "account_id", "created_at"]].assign(snapshot=range(len(leads)), as_of=as_of)
-    return pa.Table.from_pandas(spine[list(_SPINE)], schema=pa.schema(_SPINE), preserve_index=False)
+    return pa.Table.from_pandas(spine[list(SPINE)], schema=pa.schema(SPINE), preserve_index=False)
 
 
-_SPINE = {
+def spine_rows(
+    leads: Sequence[tuple[Any, ...]], names: Sequence[str], as_of: Sequence[pd.Timestamp]
+) -> list[tuple[Any, ...]] | None:
+    """Return `make_spine` of a few leads as rows, moments in microseconds since 1970.
+
+    None where a lead was created after its moment.
+
+    Parameters
+    ----------
+    leads : sequence of tuple
+        Canonical leads, moments in microseconds since 1970.
+    names : sequence of str
+        Their columns.
+    as_of : sequence of Timestamp
+    """
+    keys = itemgetter(*(names.index(name) for name in ("lead_id", "account_id", "created_at")))
+    moments = [
+        None if pd.isna(moment) else microseconds(moment.to_pydatetime(warn=False)) for moment in as_of
+    ]
+    rows = [(i, *keys(lead), moment) for i, (lead, moment) in enumerate(zip(leads, moments, strict=True))]
+    dated = [row for row in rows if row[3] is not None and row[4] is not None]
+    return None if any(row[3] > row[4] for row in dated) else rows
+
+
+SPINE = {
     "snapshot": pa.int64(),
     "lead_id": pa.string(),
     "account_id": pa.string(),

@@ -75,13 +75,19 @@ class CompiledQuery:
 
     def fetch(self, con: Any, tables: Mapping[str, pa.Table]) -> pd.DataFrame:
         """Compute the query for these tables; those of equal schema share one compilation."""
-        key = repr([(name, table.schema) for name, table in sorted(tables.items())])
+        found = self.compile({name: table.schema for name, table in tables.items()})
+        return found.compute(con, tables).to_pandas()  # type: ignore[no-any-return]
+
+    def compile(self, schemas: Mapping[str, pa.Schema]) -> Compiled:
+        """Return the query for tables of these schemas."""
+        key = repr(sorted(schemas.items()))
         if key not in self._compiled:
-            schemas = {name: ibis.Schema.from_pyarrow(table.schema) for name, table in tables.items()}
-            self._compiled[key] = Compiled(
-                self._build({name: ibis.table(schema, name=name) for name, schema in schemas.items()})
-            )
-        return self._compiled[key].compute(con, tables).to_pandas()  # type: ignore[no-any-return]
+            tables = {
+                name: ibis.table(ibis.Schema.from_pyarrow(schema), name=name)
+                for name, schema in schemas.items()
+            }
+            self._compiled[key] = Compiled(self._build(tables))
+        return self._compiled[key]
 
 
 class Compiled:
@@ -90,18 +96,23 @@ class Compiled:
     Parameters
     ----------
     expression : ibis table
+
+    Attributes
+    ----------
+    program : RowProgram or None
+        Its steps over rows; None where not all of them are known.
     """
 
     def __init__(self, expression: ir.Table) -> None:
         self._expression = expression
-        self._program = compile_rows(expression)
+        self.program = compile_rows(expression)
         self._sql: str | None = None
 
     def compute(self, con: Any, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Compute the expression; `tables` are by the names of its unbound tables."""
-        if self._program is not None and sum(table.num_rows for table in tables.values()) <= FEW_ROWS:
+        if self.program is not None and sum(table.num_rows for table in tables.values()) <= FEW_ROWS:
             try:
-                return self._program.compute(tables)
+                return self.program.compute(tables)
             except Declined as reason:
                 logger.debug("left to the engine: %s", reason)
         return self.compute_with_engine(con, tables)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -47,7 +47,7 @@ from propensity.errors import InputError, some
 from propensity.params import Params
 
 _UTC_US = pa.timestamp("us", tz="UTC")
-_RAW, _JUDGED, _LEADS = "__frame", "__judged_frame", "__frame_leads"
+RAW, JUDGED, LEADS = "__frame", "__judged_frame", "__frame_leads"
 
 
 def canonical_frames(
@@ -80,13 +80,13 @@ def canonical_frames(
         A column is missing, or a row breaks a rule: there is no quarantine here.
     """
     specs = table_specs(params.data)
-    spec = optional_order(_resolved(specs["leads"], leads), list(leads.columns))
+    spec = optional_order(resolved(specs["leads"], leads.columns), list(leads.columns))
     specs["leads"] = with_attributes(spec, only_attributes(types))
     tables = {"leads": _accept(con, leads, specs["leads"], now, None)}
     known = tables["leads"].select(["lead_id", "created_at"])
     for name, frame in (("events", events), ("outcomes", outcomes), ("history", history)):
         if frame is not None and name in specs:
-            tables[name] = _accept(con, frame, _resolved(specs[name], frame), now, known)
+            tables[name] = _accept(con, frame, resolved(specs[name], frame.columns), now, known)
     return tables
 
 
@@ -96,9 +96,9 @@ def _accept(
     """Return the canonical rows of a frame, all of which have to be good."""
     _check_frame(frame, spec)
     raw = _to_arrow(frame, spec.raw_columns, now)
-    given = {_RAW: raw} if leads is None else {_RAW: raw, _LEADS: leads}
-    judged = _judging(spec, sch.infer(raw)).compute(con, given)
-    repeats = _repeating(spec, sch.infer(judged)).compute(con, {_JUDGED: judged})
+    given = {RAW: raw} if leads is None else {RAW: raw, LEADS: leads}
+    judged = judging(spec, sch.infer(raw)).compute(con, given)
+    repeats = repeating(spec, sch.infer(judged)).compute(con, {JUDGED: judged})
     if repeats.num_rows or pc.any(judged[BAD]).as_py():
         with _registered(con, given):
             raise InputError(_refusal(con, spec, sch.infer(raw)))
@@ -118,22 +118,24 @@ def _registered(con: Backend, tables: Mapping[str, pa.Table]) -> Iterator[None]:
 
 # Compiled once for each form of frame: that takes many times as long as judging one row.
 @lru_cache(maxsize=64)
-def _judging(spec: TableSpec, schema: ibis.Schema) -> Compiled:
+def judging(spec: TableSpec, schema: ibis.Schema) -> Compiled:
+    """Return what gives the canonical rows of a raw table, their positions and whether they are bad."""
     judged = judge_briefly(_read(spec, schema), row_rules(spec))
     return Compiled(finish(judged, spec, keep=(POSITION, BAD)))
 
 
 @lru_cache(maxsize=64)
-def _repeating(spec: TableSpec, schema: ibis.Schema) -> Compiled:
-    return Compiled(repeated_rows(ibis.table(schema, name=_JUDGED), spec))
+def repeating(spec: TableSpec, schema: ibis.Schema) -> Compiled:
+    """Return what gives the positions of judged rows that repeat others."""
+    return Compiled(repeated_rows(ibis.table(schema, name=JUDGED), spec))
 
 
 def _read(spec: TableSpec, schema: ibis.Schema) -> ir.Table:
-    raw = ibis.table(schema, name=_RAW)
+    raw = ibis.table(schema, name=RAW)
     table = read_columns(raw, spec, now=raw[NOW])
     if not spec.of_leads:
         return table
-    leads = ibis.table({"lead_id": "string", "created_at": UTC}, name=_LEADS)
+    leads = ibis.table({"lead_id": "string", "created_at": UTC}, name=LEADS)
     lead_id = table["lead_id"]
     table = table.filter(lead_id.isin(leads["lead_id"]) | lead_id.isnull())
     return with_leads(table, spec, leads)
@@ -145,7 +147,7 @@ def _refusal(con: Backend, spec: TableSpec, schema: ibis.Schema) -> str:
     judged = judge(_read(spec, schema), rules)
     repeats = repeated_rows(finish(judged, spec, keep=(POSITION, BAD)), spec)
     judged = with_repeats(judged, repeats, len(rules))
-    raw = ibis.table(schema, name=_RAW)
+    raw = ibis.table(schema, name=RAW)
     refused = quarantined_rows(con, judged, raw, spec, [*rules, repeat_rule(spec)])
     told = [
         f"{rule} in column {column!r}: {len(rows):,} rows, the first {', '.join(map(str, rows['row'][:5]))} "
@@ -166,12 +168,12 @@ def _check_frame(frame: pd.DataFrame, spec: TableSpec) -> None:
         raise InputError(f"{where} has the columns {some(repeated)} more than once; expected each once")
 
 
-def _resolved(spec: TableSpec, frame: pd.DataFrame) -> TableSpec:
-    """Return the specification with the names under which the frame has the columns.
+def resolved(spec: TableSpec, columns: Iterable[Any]) -> TableSpec:
+    """Return the specification with the names under which a frame of these columns has its own.
 
     An id of its own is preferred to the row number, which is only what a file without one falls back on.
     """
-    there = {None, *frame.columns}
+    there = {None, *columns}
     fields = [
         replace(field, raw=field.name) if field.raw not in there and field.name in there else field
         for field in spec.fields

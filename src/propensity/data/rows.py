@@ -114,7 +114,9 @@ class RowProgram:
             return _Made(Constant(make(*(part.of for part in parts))(())))
         texts = {part.text for part in parts if not isinstance(part.of, Constant)}
         if len(texts) == 1:
-            return _Made(make(*(part.of for part in parts)), texts.pop(), sum(part.size for part in parts) + 1)
+            return _Made(
+                make(*(part.of for part in parts)), texts.pop(), sum(part.size for part in parts) + 1
+            )
         return _Made(make(*(self._value(argument, relation) for argument in arguments)))
 
     def _extend(self, relation: _Relation, nodes: Sequence[Any]) -> list[int]:
@@ -275,7 +277,9 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     parent = program._table(node.parent)
     keys = program._extend(parent, list(node.groups.values()))
     key = program._key(list(node.groups.values()), parent) if keys else None
-    reductions = list(dict.fromkeys(r for m in node.metrics.values() for r in m.find(ops.Reduction, filter=ops.Value)))
+    reductions = list(
+        dict.fromkeys(r for m in node.metrics.values() for r in m.find(ops.Reduction, filter=ops.Value))
+    )
     selections = _Selections(program, parent)
     reducers = [_reducer(program, reduction, parent, selections) for reduction in reductions]
 

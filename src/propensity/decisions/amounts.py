@@ -9,6 +9,7 @@ few wins stays near the overall mean, and a column that tells nothing about amou
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from propensity.decisions.effects import fit_effects
-from propensity.decisions.levels import OTHER, Levels, fit_levels, levels_from_json, to_levels
+from propensity.decisions.levels import OTHER, Levels, fit_levels, level_finder, levels_from_json, to_levels
 from propensity.errors import BundleError
 from propensity.params import ValueParams
 
@@ -165,6 +166,52 @@ def expected_amounts(model: AmountModel, leads: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+class SingleAmounts:
+    """What single leads would bring if they were won, as `expected_amounts` says of many.
+
+    Parameters
+    ----------
+    model : AmountModel
+
+    Attributes
+    ----------
+    columns : tuple of str
+        The columns of leads whose values `of` takes, in this order.
+    """
+
+    def __init__(self, model: AmountModel) -> None:
+        self._model = model
+        self.columns = model.levels.columns
+        self._find = [level_finder(column, model.levels) for column in self.columns]
+        self._places = [
+            {level: 1 + i for i, (own, level) in enumerate(model.names) if own == column}
+            for column in self.columns
+        ]
+        self._coefficients = [*model.coefficients.tolist(), 0.0]
+        self._covariance: list[list[float]] = np.pad(model.covariance, (0, 1)).tolist()
+        self._strange, self._none = set(_strange(model)), 1 + len(model.names)
+        self._wins = [0, *model.wins, 0]
+
+    def of(self, values: Sequence[Any]) -> Amount:
+        """Return what a lead with these values would bring."""
+        model = self._model
+        if model.source != "amounts":
+            return Amount(model.mean, model.mean, model.mean, 0)
+        found = zip(self._places, self._find, values, strict=True)
+        codes = [0, *(places.get(find(value), self._none) for places, find, value in found)]
+        logs = np.array([self._coefficients[code] for code in codes]).sum()
+        variance = 0.0
+        for own in codes:
+            for other in codes:
+                variance += self._covariance[own][other]
+        for column, code in zip(self.columns, codes[1:], strict=True):
+            variance += model.spread[column] if code in self._strange else 0.0
+        amount = model.scale * float(np.exp(logs))
+        half = Z * math.sqrt(variance + model.scale_error**2)
+        wins = self._wins[codes[1]] if self.columns else model.n_wins
+        return Amount(amount, amount * float(np.exp(-half)), amount * float(np.exp(half)), wins)
+
+
 def mean_amount(model: AmountModel, leads: pd.DataFrame, weight: Vector) -> Amount:
     """Return the expected amount of a win among `leads`, each weighing its probability of being won.
 
@@ -279,7 +326,11 @@ def _variances(codes: Codes, model: AmountModel) -> Vector:
     for own in codes.T:
         for other in codes.T:
             found += padded[own, other]
-    strange = [len(model.names) + 1, *(1 + i for i, (_, level) in enumerate(model.names) if level == OTHER)]
     for j, column in enumerate(model.levels.columns, start=1):
-        found += np.where(np.isin(codes[:, j], strange), model.spread[column], 0.0)
+        found += np.where(np.isin(codes[:, j], _strange(model)), model.spread[column], 0.0)
     return found
+
+
+def _strange(model: AmountModel) -> list[int]:
+    """Return the places of levels that vary as their column does."""
+    return [len(model.names) + 1, *(1 + i for i, (_, level) in enumerate(model.names) if level == OTHER)]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -68,6 +69,16 @@ def to_levels(table: pd.DataFrame, levels: Levels) -> pd.DataFrame:
         known = values.where(values.isin(kept), OTHER)
         found[column] = known.where(table[column].notna(), MISSING)
     return pd.DataFrame({c: found[c].astype("str") for c in levels.columns}, index=table.index)
+
+
+def level_finder(column: str, levels: Levels) -> Callable[[Any], str]:
+    """Return what finds the level of a single value of a column, None where it is missing."""
+    if column in levels.kept:
+        kept = frozenset(levels.kept[column])
+        return lambda value: MISSING if value is None else str(value) if str(value) in kept else OTHER
+    edges, names = levels.edges[column], _names(levels.edges[column])
+    last = len(names) - 1
+    return lambda value: MISSING if value is None else names[min(bisect_left(edges, value), last)]
 
 
 def levels_from_json(content: Mapping[str, Any]) -> Levels:

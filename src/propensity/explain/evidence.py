@@ -6,6 +6,7 @@ may point in different directions, because the model weighs all features togethe
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -123,8 +124,34 @@ def tell_evidence(evidence: Evidence | None, feature: Feature, column: pd.Series
     row = None if evidence is None else evidence.features.get(feature.name)
     if evidence is None or row is None:
         return Told(np.zeros(len(column), dtype=np.int64), [""])
-    sentences = [_tell_cell(evidence, feature, row, place, words) for place in range(_size(row))]
+    sentences = [tell_place(evidence, feature, row, place, words) for place in range(_size(row))]
     return Told(_place(column, row), [*sentences])
+
+
+def place_value(row: Mapping[str, Any], value: Any) -> int:
+    """Return the place of a single value among a feature's cells, as for many values in `tell_evidence`."""
+    if value is None:
+        return _size(row) - 1
+    if "levels" not in row:
+        return bisect_right(row["edges"], value)
+    level = f"{value:g}" if isinstance(value, float) else str(value)
+    return row["levels"].index(level) if level in row["levels"] else len(row["levels"])
+
+
+def tell_place(evidence: Evidence, feature: Feature, row: Mapping[str, Any], place: int, words: Words) -> str:
+    """Return the sentence about the leads whose value was at a place; empty where nothing can be told."""
+    cell = row["cells"][place]
+    if cell is None:
+        return ""
+    return say(
+        words,
+        "evidence",
+        cell["n"],
+        condition=_tell_condition(feature, row, place, words),
+        rate=write_share(words, cell["won"] / cell["n"]),
+        won=write_number(words, cell["won"]),
+        overall=write_share(words, evidence.won / evidence.n),
+    )
 
 
 def _describe(
@@ -212,21 +239,6 @@ def _place(column: pd.Series[Any], row: Mapping[str, Any]) -> Codes:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
         codes = np.searchsorted(row["edges"], values, side="right")
     return np.where(column.isna().to_numpy(dtype=bool), _size(row) - 1, codes).astype(np.int64)
-
-
-def _tell_cell(evidence: Evidence, feature: Feature, row: Mapping[str, Any], place: int, words: Words) -> str:
-    cell = row["cells"][place]
-    if cell is None:
-        return ""
-    return say(
-        words,
-        "evidence",
-        cell["n"],
-        condition=_tell_condition(feature, row, place, words),
-        rate=write_share(words, cell["won"] / cell["n"]),
-        won=write_number(words, cell["won"]),
-        overall=write_share(words, evidence.won / evidence.n),
-    )
 
 
 def _tell_condition(feature: Feature, row: Mapping[str, Any], place: int, words: Words) -> str:

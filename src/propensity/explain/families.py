@@ -6,6 +6,7 @@ alike is told once, by the weightier of the two.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,20 +47,72 @@ class Families:
     sums: Matrix
 
 
-def group_families(points: Points, features: list[Feature]) -> Families:
-    """Group the features of each family, and what tells of the same behaviour in another way.
+@dataclass(frozen=True)
+class Grouping:
+    """Which features speak as one reason.
 
-    A qualifier's activity as a whole is mostly its event types over again. Where its points and those of
-    the weightiest event type have the same sign, the weightier of the two takes both.
+    Attributes
+    ----------
+    names : list of str
+        As `Feature.family`.
+    columns : list of list of int
+        The places of each family's members.
+    amounts : list of list of int
+        Of them, those whose value may be told: all but a recency, where there are others.
+    alike : list of (int, list of int)
+        The place of each family about a qualifier's activity as a whole, and those about its event types.
     """
+
+    names: list[str]
+    columns: list[list[int]]
+    amounts: list[list[int]]
+    alike: list[tuple[int, list[int]]]
+
+
+def find_grouping(features: list[Feature]) -> Grouping:
+    """Say which of the features speak as one reason."""
     members: dict[str, list[int]] = {}
     for j, feature in enumerate(features):
         members.setdefault(feature.family, []).append(j)
     columns = list(members.values())
     amounts = [[j for j in own if features[j].statistic != RECENCY] or own for own in columns]
     alike = _tell_alike([{activity_kind(features[j]) for j in own} for own in columns])
-    group = _group_compiled if _large(points.values) and columns else _group
-    return Families(list(members), *group(points.values, columns, amounts, alike))
+    return Grouping(list(members), columns, amounts, alike)
+
+
+def group_families(points: Points, features: list[Feature]) -> Families:
+    """Group the features of each family, and what tells of the same behaviour in another way.
+
+    A qualifier's activity as a whole is mostly its event types over again. Where its points and those of
+    the weightiest event type have the same sign, the weightier of the two takes both.
+    """
+    found = find_grouping(features)
+    group = _group_compiled if _large(points.values) and found.columns else _group
+    return Families(found.names, *group(points.values, found.columns, found.amounts, found.alike))
+
+
+def group_row(values: Sequence[float], grouping: Grouping) -> tuple[list[int], list[int], list[float]]:
+    """Do for a single row what `group_families` does, to the last bit: spokesman, told and sums."""
+    sizes = [abs(value) for value in values]
+    spokesman = [max(own, key=sizes.__getitem__) for own in grouping.columns]
+    told = [max(own, key=sizes.__getitem__) for own in grouping.amounts]
+    sums = [sum_in_order([values[j] for j in own]) for own in grouping.columns]
+    for k, types in grouping.alike:
+        strongest = max(types, key=lambda i: abs(sums[i]))
+        activity, event_type = sums[k], sums[strongest]
+        if activity * event_type > 0:
+            by_type = abs(event_type) >= abs(activity)
+            sums[strongest] = event_type + activity if by_type else 0.0
+            sums[k] = 0.0 if by_type else event_type + activity
+    return spokesman, told, sums
+
+
+def sum_in_order(values: Iterable[float]) -> float:
+    """Return the sum of values added one after another, as `add_columns` adds."""
+    total = 0.0
+    for value in values:
+        total += value
+    return total
 
 
 def weightiest_families(families: Families, most: int) -> Places:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -74,11 +74,27 @@ def assign_grades(fit: Vector, engagement: Vector, grades: Mapping[str, Any] | N
     )
 
 
-def _assign(points: Vector, grades: Mapping[str, Any], side: str) -> npt.NDArray[np.str_]:
+def grade_row(points: float, cuts: Sequence[float], side: str) -> str:
+    """Return the grade of a single lead on one side, for the cuts that `cuts_of` returned."""
+    return GRADES[side][sum(points < cut - SAME_POINTS for cut in cuts)]
+
+
+def cuts_of(grades: Mapping[str, Any], side: str) -> Vector:
+    """Return the points from which on each grade is given on one side.
+
+    Raises
+    ------
+    BundleError
+        They are not three falling numbers.
+    """
     cuts = np.asarray(grades.get(side, {}).get("cuts", []), dtype=float)
     if cuts.shape != (3,) or not (np.diff(cuts) <= 0).all():
         raise BundleError(f"grades.json should have three falling cuts for {side}, it has {cuts.tolist()}")
-    place = (points[:, None] < cuts - SAME_POINTS).sum(axis=1)
+    return cuts
+
+
+def _assign(points: Vector, grades: Mapping[str, Any], side: str) -> npt.NDArray[np.str_]:
+    place = (points[:, None] < cuts_of(grades, side) - SAME_POINTS).sum(axis=1)
     return np.asarray(np.array(list(GRADES[side]))[place])
 
 

@@ -7,6 +7,8 @@ unsubscribing from a mail. The points are what the model takes off; they do not 
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -100,3 +102,10 @@ def _not_done(table: pd.DataFrame, features: list[Feature]) -> npt.NDArray[np.bo
         elif feature.statistic in SINCE:
             found[:, j] = column.isna().to_numpy(dtype=bool)
     return found
+
+
+def is_not_done(feature: Feature, value: Any) -> bool:
+    """Say of a single value whether it tells of something the lead could do and has not done."""
+    if feature.qualifier not in BY_THE_LEAD:
+        return False
+    return (feature.statistic in AMOUNTS and not value) or (feature.statistic in SINCE and value is None)

@@ -102,6 +102,26 @@ def phrase_column(
     return Told(place, [*told])
 
 
+def phrase_value(feature: Feature, value: Any, words: Words, *, clock: int, last: float | None = None) -> str:
+    """Say of a single row what `phrase_column` says of many.
+
+    Parameters
+    ----------
+    feature : Feature
+    value : number, str or None
+    words : Words
+    clock : int
+        As `local_clock`.
+    last : float, optional
+        Days since the last time, of the same behaviour; NaN where it never happened.
+    """
+    if feature.statistic == "days_since" or feature.name == "age_days":
+        return _phrase_days(feature, _midnights(np.nan if value is None else value, clock), words)
+    if last is None or feature.statistic not in AMOUNTS:
+        return phrase(feature, value, words)
+    return _phrase_amount(feature, value, _midnights(last, clock), words)
+
+
 def phrase(feature: Feature, value: Any, words: Words) -> str:
     """Say what a value is; of days, the whole ones counted on the calendar.
 
@@ -137,6 +157,14 @@ def _days_ago(column: pd.Series[Any], clock: Whole) -> npt.NDArray[np.float64]:
     found = np.full(len(days), np.nan)
     found[known] = days_back(days[known], clock[known])
     return found
+
+
+def _midnights(days: float, clock: int) -> float:
+    """Return what `days_back` does of a single number, NaN of NaN."""
+    if days != days:
+        return days
+    then = clock - round(days * DAY_US)
+    return LAST_HOUR if days < 1 / 24 else clock // DAY_US - then // DAY_US
 
 
 def _phrase_amount(feature: Feature, amount: Any, ago: float, words: Words) -> str:

@@ -41,12 +41,12 @@ class Encoding:
     features: list[Feature]
     levels: dict[str, list[str]]
 
-    @property
+    @cached_property
     def names(self) -> list[str]:
         """The feature names, in the order of the matrix's columns."""
         return [feature.name for feature in self.features]
 
-    @property
+    @cached_property
     def categories(self) -> list[int]:
         """The places of the categories among the columns."""
         return [i for i, feature in enumerate(self.features) if feature.kind == "category"]
@@ -55,6 +55,16 @@ class Encoding:
     def known(self) -> dict[str, pd.Index[Any]]:
         """Each category's levels, to look values up in."""
         return {name: pd.Index(found, dtype="object") for name, found in self.levels.items()}
+
+    @cached_property
+    def codes(self) -> list[dict[str, int] | None]:
+        """Of each feature the code of every level, None of a number."""
+        return [
+            None
+            if feature.kind == "number"
+            else {level: FIRST_LEVEL + i for i, level in enumerate(self.levels[feature.name])}
+            for feature in self.features
+        ]
 
     def n_codes(self, feature: str) -> int:
         """How many codes a category has, missing and other included."""
@@ -133,6 +143,34 @@ def encode(table: pd.DataFrame, encoding: Encoding) -> Matrix:
     for i, feature in enumerate(encoding.features):
         by_column[i] = _encode_column(table[feature.name], encoding.known.get(feature.name))
     return by_column.T
+
+
+def encode_rows(rows: Sequence[Sequence[Any]], encoding: Encoding) -> tuple[Matrix, dict[str, int]]:
+    """Do for a few rows what `encode` and `count_unseen` do.
+
+    Parameters
+    ----------
+    rows : sequence
+        The values of each row, in the order of the encoding's features; None where one is missing.
+    encoding : Encoding
+    """
+    coded, unseen = [], {}
+    for row in rows:
+        codes = []
+        for value, levels in zip(row, encoding.codes, strict=True):
+            if levels is None:
+                codes.append(np.nan if value is None else value)
+            elif value is None:
+                codes.append(MISSING)
+            else:
+                codes.append(levels.get(value, OTHER))
+        coded.append(codes)
+    for i in encoding.categories:
+        known = encoding.codes[i] or {}
+        n = sum(row[i] is not None and row[i] not in known for row in rows)
+        if n:
+            unseen[encoding.names[i]] = n
+    return np.array(coded, dtype=np.float64), unseen
 
 
 def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:

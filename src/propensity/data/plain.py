@@ -1,0 +1,193 @@
+"""Canonical rows of a few leads and their events, as `propensity.data.frames` gives tables of many."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import ibis
+import pandas as pd
+import pyarrow as pa
+
+from propensity.data.delimited import FILE, POSITION, ROW
+from propensity.data.fetch import FEW_ROWS
+from propensity.data.frames import JUDGED, LEADS, RAW, judging, repeating, resolved
+from propensity.data.rows import Declined, Row, RowProgram
+from propensity.data.rules import BAD
+from propensity.data.scalars import microseconds
+from propensity.data.tables import (
+    NOW,
+    AttributeType,
+    TableSpec,
+    only_attributes,
+    optional_order,
+    table_specs,
+    with_attributes,
+)
+from propensity.data.values import UTC as MOMENT
+from propensity.params import Params
+
+_CLOCK = "timestamp(6)"
+_BESIDE = {FILE: "string", ROW: "int64", POSITION: "int64", NOW: MOMENT}
+_LONG = 2**63
+
+
+@dataclass(frozen=True)
+class PlainTable:
+    """Canonical rows, all of them good.
+
+    Attributes
+    ----------
+    schema : pyarrow schema
+        The columns; with those of a canonical table there are some that are of no use any more.
+    rows : list of tuple
+        Moments are microseconds since 1970.
+    """
+
+    schema: pa.Schema
+    rows: list[Row]
+
+
+class PlainReader:
+    """Reads a few leads and events.
+
+    What it has to find out of their columns and types is found once.
+
+    Parameters
+    ----------
+    params : Params
+    types : mapping
+        The attributes of leads that are needed, with their types.
+    """
+
+    def __init__(self, params: Params, types: Mapping[str, AttributeType]) -> None:
+        self._specs, self._types = table_specs(params.data), only_attributes(types)
+        self._layouts: dict[tuple[str, tuple[Any, ...]], _Layout | None] = {}
+
+    def read(
+        self, leads: pd.DataFrame | Mapping[str, Any], events: pd.DataFrame | None, now: datetime
+    ) -> dict[str, PlainTable] | None:
+        """Return canonical ``leads``, and ``events`` where they are passed; None to have them read as many.
+
+        That is where rows are many or bad, or hold what only the engine knows how to read.
+        """
+        moment = microseconds(now)
+        try:
+            found = {"leads": self._judge("leads", leads, moment, None)}
+            if events is not None and "events" in self._specs:
+                names = found["leads"].schema.names
+                places = names.index("lead_id"), names.index("created_at")
+                known = [tuple(row[place] for place in places) for row in found["leads"].rows]
+                found["events"] = self._judge("events", events, moment, known)
+        except Declined:
+            return None
+        return found
+
+    def _judge(self, name: str, given: Any, moment: int, leads: list[Row] | None) -> PlainTable:
+        layout = self._layout(name, given)
+        kinds, columns = _to_columns(given, layout.columns)
+        n = len(columns[0]) if columns else 0
+        if not 0 <= n <= FEW_ROWS:
+            raise Declined(n)
+        judge, repeat = layout.programs(kinds)
+        numbers = range(1, n + 1)
+        raw = list(zip(*columns, [""] * n, numbers, numbers, [moment] * n, strict=True))
+        judged = judge.run({RAW: raw} if leads is None else {RAW: raw, LEADS: leads})
+        bad = judge.schema.names.index(BAD)
+        if any(row[bad] for row in judged) or (len(judged) > 1 and repeat.run({JUDGED: judged})):
+            raise Declined("a bad row")
+        return PlainTable(judge.schema, judged)
+
+    def _layout(self, name: str, given: Any) -> _Layout:
+        names = tuple(given) if isinstance(given, Mapping) else tuple(given.columns)
+        key = (name, names)
+        if key not in self._layouts:
+            self._layouts[key] = self._make_layout(name, names)
+        found = self._layouts[key]
+        if found is None:
+            raise Declined("columns that are missing or there more than once")
+        return found
+
+    def _make_layout(self, name: str, names: Sequence[Any]) -> _Layout | None:
+        spec = resolved(self._specs[name], names)
+        if name == "leads":
+            spec = with_attributes(optional_order(spec, names), self._types)
+        sound = all(names.count(column) == 1 for column in spec.raw_columns)
+        return _Layout(spec, spec.raw_columns) if sound and spec.raw_columns else None
+
+
+@dataclass
+class _Layout:
+    """How a table with certain columns is read."""
+
+    spec: TableSpec
+    columns: tuple[str, ...]
+    _programs: dict[tuple[Any, ...], tuple[RowProgram, RowProgram]] = field(default_factory=dict)
+
+    def programs(self, kinds: tuple[Any, ...]) -> tuple[RowProgram, RowProgram]:
+        """Return what judges rows with values of these kinds, and what finds those that repeat others."""
+        if kinds not in self._programs:
+            raw = ibis.schema(dict(zip(self.columns, kinds, strict=True)) | _BESIDE)
+            judge = judging(self.spec, raw).program
+            repeat = judge and repeating(self.spec, ibis.Schema.from_pyarrow(judge.schema)).program
+            if judge is None or repeat is None:
+                raise Declined("an operation that is not known here")
+            self._programs[kinds] = (judge, repeat)
+        return self._programs[kinds]
+
+
+def _to_columns(given: Any, names: Sequence[str]) -> tuple[tuple[Any, ...], list[list[Any]]]:
+    """Return the kind of each column, and its values."""
+    if isinstance(given, Mapping):
+        pairs = [_to_value(given[name]) for name in names]
+        return tuple(kind for kind, _ in pairs), [[value] for _, value in pairs]
+    if len(given) > FEW_ROWS:
+        raise Declined(len(given))
+    found = [_to_list(given[name]) for name in names]
+    return tuple(kind for kind, _ in found), [values for _, values in found]
+
+
+def _to_value(value: Any) -> tuple[Any, Any]:
+    """Return the kind of column that pandas would make of a single value, and what it holds."""
+    if value is None:
+        return "null", None
+    if isinstance(value, str):
+        return "string", value
+    if isinstance(value, bool):
+        return "boolean", value
+    if isinstance(value, float):
+        return "float64", None if value != value else float(value)
+    if type(value) is int and -_LONG <= value < _LONG:
+        return "int64", value
+    if isinstance(value, datetime) and value is not pd.NaT:
+        at = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
+        return (
+            (_CLOCK, microseconds(at.replace(tzinfo=UTC)))
+            if at.tzinfo is None
+            else (MOMENT, microseconds(at))
+        )
+    raise Declined(type(value))
+
+
+def _to_list(column: pd.Series[Any]) -> tuple[Any, list[Any]]:
+    """Return the kind of a column, and its values; NaN is missing, as everywhere in pandas."""
+    kind = column.dtype
+    if isinstance(kind, pd.StringDtype):
+        return "string", [None if value is pd.NA or value != value else value for value in column.tolist()]
+    if kind == "float64":
+        return "float64", [None if value != value else value for value in column.tolist()]
+    if kind in ("int64", "bool"):
+        return ("int64" if kind == "int64" else "boolean"), column.tolist()
+    if kind.kind == "M" and getattr(kind, "unit", "us") == "us":
+        whole = column.array.asi8.tolist()
+        moments = [None if value == -_LONG else value for value in whole]
+        return (MOMENT if isinstance(kind, pd.DatetimeTZDtype) else _CLOCK), moments
+    if kind == "object":
+        values = [None if value is None or value != value else value for value in column.tolist()]
+        if all(value is None for value in values):
+            return "null", values
+        if all(value is None or isinstance(value, str) for value in values):
+            return "string", values
+    raise Declined(kind)

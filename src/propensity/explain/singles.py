@@ -1,0 +1,125 @@
+"""The reasons of single leads: what `reasons` and `lifts` tell of many rows at a time, told of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from propensity.explain.evidence import place_value, tell_place
+from propensity.explain.families import RECENCY, find_grouping, group_row, sum_in_order
+from propensity.explain.lifts import LEAST, is_not_done
+from propensity.explain.phrases import phrase_value, value_text
+from propensity.explain.reasons import OTHER, Voice
+from propensity.explain.words import capital, say, write_decimal, write_points
+from propensity.features.catalogue import Feature
+
+
+class Teller:
+    """Tells the reasons of one row after another.
+
+    Parameters
+    ----------
+    features : list of Feature
+    voice : Voice
+    """
+
+    def __init__(self, features: list[Feature], voice: Voice) -> None:
+        self._features, self._voice = features, voice
+        self._grouping = find_grouping(features)
+        recency = {feature.family: j for j, feature in enumerate(features) if feature.statistic == RECENCY}
+        self._last = [recency.get(feature.family) for feature in features]
+        self._other = say(voice.words, "other")
+        self._evidence: dict[tuple[int, int], str] = {}
+
+    def tell(
+        self,
+        values: Sequence[Any],
+        points: Sequence[float],
+        *,
+        clock: int,
+        lifts: bool,
+        most: int = 5,
+    ) -> list[dict[str, Any]]:
+        """Return a row's reasons, as `propensity.explain.reasons.top_reasons`.
+
+        Parameters
+        ----------
+        values : sequence
+            Of the features; None where one is missing.
+        points : sequence of float
+            Of the features.
+        clock : int
+            ``as_of`` on the clock of the voice's zone, in microseconds.
+        lifts : bool
+            Whether the last reason says what would lift the lead, as `propensity.explain.lifts.tell_lifts`.
+        most : int
+            Named reasons.
+        """
+        spokesman, told, sums = group_row(points, self._grouping)
+        order = sorted(range(len(sums)), key=lambda k: -abs(sums[k]))[:most]
+        reasons = [
+            self._tell_one(spokesman[k], self._phrase(told[k], values, clock), sums[k], values)
+            for k in order
+            if sums[k] != 0
+        ]
+        left = sum_in_order(sums) - sum_in_order([sums[k] for k in order])
+        text = self._tell_lifts(spokesman, sums, values, clock) if lifts else self._other
+        rest = {"feature": OTHER, "qualifier": OTHER, "value": None, "points": left, "text": text}
+        return [*reasons, rest]
+
+    def _tell_one(self, j: int, what: str, amount: float, values: Sequence[Any]) -> dict[str, Any]:
+        words, feature = self._voice.words, self._features[j]
+        tenths = 10 * round(amount) if abs(amount) >= 0.95 else round(10 * amount)
+        said = say(words, "sentence", what=capital(what), points=write_points(words, tenths / 10))
+        ended = self._tell_evidence(j, values[j])
+        return {
+            "feature": feature.name,
+            "qualifier": feature.qualifier,
+            "value": value_text(feature, values[j], words),
+            "points": amount,
+            "text": (f"{said} {ended}" if ended else said).rstrip(),
+        }
+
+    def _tell_evidence(self, j: int, value: Any) -> str:
+        evidence, feature = self._voice.evidence, self._features[j]
+        row = None if evidence is None else evidence.features.get(feature.name)
+        if evidence is None or row is None:
+            return ""
+        place = place_value(row, value)
+        if (j, place) not in self._evidence:
+            self._evidence[j, place] = tell_place(evidence, feature, row, place, self._voice.words)
+        return self._evidence[j, place]
+
+    def _phrase(self, j: int, values: Sequence[Any], clock: int) -> str:
+        place = self._last[j]
+        last = None if place is None else np.nan if values[place] is None else values[place]
+        return phrase_value(self._features[j], values[j], self._voice.words, clock=clock, last=last)
+
+    def _tell_lifts(
+        self,
+        spokesman: Sequence[int],
+        sums: Sequence[float],
+        values: Sequence[Any],
+        clock: int,
+        most: int = 3,
+    ) -> str:
+        words = self._voice.words
+        lost = [
+            k
+            for k, j in enumerate(spokesman)
+            if sums[k] <= -LEAST and is_not_done(self._features[j], values[j])
+        ]
+        if not lost:
+            return self._other
+        parts = [
+            say(
+                words,
+                "lift",
+                what=self._phrase(spokesman[k], values, clock),
+                points=write_decimal(words, sums[k], signed=True),
+            )
+            for k in sorted(lost, key=lambda k: sums[k])[:most]
+        ]
+        return say(words, "lifts", other=self._other, list=", ".join(parts))
