@@ -52,51 +52,54 @@ def write_tables(con: Any, folder: Path, *, leads: int, events: int, seed: float
 def sql_by_hand(events: Path) -> str:
     """Return the same table as `PLAN` gives, as a person who tunes SQL writes it, for the table ``spine``.
 
-    Ages are whole numbers, each aggregate goes over the events once, distinct assets and days are grouped
-    first and counted after.
+    Ages are whole numbers; events are reduced to a row for each type, and for each asset, before either
+    becomes columns; days with activity are bits of a number for windows of up to 60 days, and of two for 90.
     """
     windows = [round(w) for w in PLAN.lookback_days]
     types = [(q, t) for q, listed in PLAN.event_types.items() for t in listed]
     wanted = ", ".join(f"'{t}'" for _, t in types)
     family = " ".join(f"WHEN type = '{t}' THEN '{q}'" for q, t in types)
+    inside = {w: f"FILTER (age < {w * DAY})" for w in windows}
+    measures = [f"count(*) {inside[w]} AS n{w}, sum(v) {inside[w]} / 1e6 AS v{w}" for w in windows]
+    measures += [
+        f"bit_or(bit) {inside[7]} AS days_7, bit_or(bit) {inside[30]} AS days_30",
+        f"bit_or(bit) FILTER (age < {60 * DAY}) AS days_60",
+        f"bit_or(bit) FILTER (age >= {60 * DAY} AND age < {90 * DAY}) AS days_61_90",
+    ]
     totals = [
-        *(
-            f"count(*) FILTER (type = '{t}' AND age < {w * DAY}) AS {t}_{w}"
-            for _, t in types
-            for w in windows
-        ),
-        *(f"sum(v) FILTER (type = '{t}' AND age < {w * DAY}) AS {t}_v{w}" for _, t in types for w in windows),
-        *(f"min(age) FILTER (type = '{t}') AS {t}_age" for _, t in types),
+        f"max({c}{w}) FILTER (type = '{t}') AS {t}_{c}{w}" for c in "nv" for _, t in types for w in windows
     ]
+    totals += [f"min(age) FILTER (type = '{t}') AS {t}_age" for _, t in types]
+    for q, listed in PLAN.event_types.items():
+        mine = f"FILTER (type IN ({', '.join(repr(t) for t in listed)}))"
+        totals.append(f"min(age) {mine} AS {q}_age")
+        totals += [f"bit_count(bit_or(days_{w}) {mine}) AS {q}_days_{w}" for w in (7, 30, 60, "61_90")]
     per = [(q, w) for q in PLAN.event_types for w in windows]
-    different = [f"count(*) FILTER (q = '{q}' AND age < {w * DAY}) AS {q}_NAME_{w}" for q, w in per]
+    different = [f"count(*) FILTER (q = '{q}' AND age < {w * DAY}) AS {q}_assets_{w}" for q, w in per]
     last = [f"first(asset ORDER BY age, asset) FILTER (q = '{q}') AS {q}_last" for q in PLAN.event_types]
-    counts = [f"coalesce({t}_{w}, 0)::DOUBLE, coalesce({t}_v{w} / 1e6, 0)" for _, t in types for w in windows]
-    ages = [f"{t}_age / {DAY}" for _, t in types]
-    ages += [
-        f"least({', '.join(f'{t}_age' for t in listed)}) / {DAY}"
-        if len(listed) > 1
-        else f"{listed[0]}_age / {DAY}"
-        for listed in PLAN.event_types.values()
+    counts = [f"coalesce({t}_n{w}, 0)::DOUBLE, coalesce({t}_v{w}, 0)" for _, t in types for w in windows]
+    ages = [f"{name}_age / {DAY}" for name in [*(t for _, t in types), *PLAN.event_types]]
+    days = [
+        f"coalesce({q}_days_7, 0)::DOUBLE, coalesce({q}_days_30, 0)::DOUBLE, "
+        f"(coalesce({q}_days_60, 0) + coalesce({q}_days_61_90, 0))::DOUBLE"
+        for q in PLAN.event_types
     ]
-    rest = [f"coalesce({q}_{name}_{w}, 0)::DOUBLE" for q, w in per for name in ("days", "assets")]
+    assets = [f"coalesce({q}_assets_{w}, 0)::DOUBLE, " for q, w in per]
     calendar = """date_diff('microsecond', created_at, as_of) / 86400000000,
         hour(timezone('UTC', created_at)),
         isodow(timezone('UTC', created_at)) - 1, month(timezone('UTC', as_of))"""
     return f"""
     WITH seen AS (SELECT snapshot, as_of_us - epoch_us(event_at) AS age, type, asset,
+        1::BIGINT << (age // {DAY} % 60) AS bit,
         round(value * 1000000)::BIGINT AS v, CASE {family} END AS q
         FROM '{events}' JOIN (SELECT snapshot, lead_id AS id, epoch_us(as_of) AS as_of_us FROM spine)
         ON lead_id = id
         WHERE type IN ({wanted}) AND epoch_us(known_at) <= as_of_us AND epoch_us(event_at) <= as_of_us),
-    totals AS (SELECT snapshot, {", ".join(totals)} FROM seen GROUP BY snapshot),
-    by_day AS (SELECT snapshot, q, min(age) AS age FROM seen GROUP BY snapshot, q, age // {DAY}),
-    days AS (SELECT snapshot, {", ".join(different).replace("NAME", "days")} FROM by_day GROUP BY snapshot),
+    by_type AS (SELECT snapshot, type, min(age) AS age, {", ".join(measures)} FROM seen GROUP BY ALL),
+    totals AS (SELECT snapshot, {", ".join(totals)} FROM by_type GROUP BY snapshot),
     by_asset AS (SELECT snapshot, q, asset, min(age) AS age FROM seen WHERE asset IS NOT NULL
         GROUP BY snapshot, q, asset),
-    assets AS (SELECT snapshot, {", ".join(different + last).replace("NAME", "assets")}
-        FROM by_asset GROUP BY snapshot)
-    SELECT spine.snapshot, spine.lead_id, as_of, {calendar}, {", ".join(counts + ages + rest)},
-        {", ".join(f"{q}_last" for q in PLAN.event_types)}
-    FROM spine LEFT JOIN (totals LEFT JOIN days USING (snapshot) LEFT JOIN assets USING (snapshot))
-        ON spine.snapshot = totals.snapshot"""
+    assets AS (SELECT snapshot, {", ".join(different + last)} FROM by_asset GROUP BY snapshot)
+    SELECT spine.snapshot, spine.lead_id, as_of, {calendar}, {", ".join(counts + ages + days)},
+        {"".join(assets)} {", ".join(f"{q}_last" for q in PLAN.event_types)}
+    FROM spine LEFT JOIN (totals LEFT JOIN assets USING (snapshot)) ON spine.snapshot = totals.snapshot"""

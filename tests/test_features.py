@@ -14,7 +14,7 @@ from propensity.data.fetch import fetch
 from propensity.errors import InputError, ParamsError
 from propensity.features.behaviour import frequent_assets
 from propensity.features.build import build_features
-from propensity.features.catalogue import Plan, catalogue, make_plan
+from propensity.features.catalogue import Plan, catalogue, make_plan, window_name
 from propensity.params import parse_params
 
 T0 = datetime(2024, 5, 31, 12, 30, tzinfo=UTC)
@@ -221,19 +221,43 @@ def test_behaviour_agrees_with_a_plain_computation(compute, events):
             assert found == pytest.approx(value) or (pd.isna(found) and pd.isna(value)), (lead, name)
 
 
-def _plainly(lead: str, events: list[dict[str, Any]]) -> dict[str, Any]:
+LONG_AGO = st.lists(
+    st.builds(
+        event,
+        st.sampled_from(["a", "b"]),
+        st.sampled_from([0, 0.5, 59.5, 60, 119.75, 120, 150.25, 179.999]) | st.floats(0, 200),
+        st.sampled_from(["visit", "form", "open"]),
+        asset=st.sampled_from(["pricing", None]),
+        value=st.none(),
+    ),
+    max_size=40,
+)
+
+
+@settings(max_examples=15)
+@given(LONG_AGO)
+def test_days_of_wide_and_broken_windows_agree_with_a_plain_computation(compute, events):
+    plan = Plan(**{**vars(PLAN), "lookback_days": [0.5, 60.0, 120.25, 180.0]})
+    table = compute(events, plan=plan)
+    for lead in ("a", "b"):
+        for name, value in _plainly(lead, events, plan).items():
+            if "_active_days_" in name or "_count_" in name:
+                assert table.loc[lead, name] == value, (lead, name)
+
+
+def _plainly(lead: str, events: list[dict[str, Any]], plan: Plan = PLAN) -> dict[str, Any]:
     mine = [e for e in events if e["lead_id"] == lead and e["known_at"] <= T0]
     out: dict[str, Any] = {}
-    for q, types in PLAN.event_types.items():
+    for q, types in plan.event_types.items():
         own = [e for e in mine if e["type"] in types]
-        for w in PLAN.lookback_days:
+        for w in plan.lookback_days:
             inside = [e for e in own if T0 - e["event_at"] < w * DAY]
             for t in types:
                 of_type = [e for e in inside if e["type"] == t]
-                out[f"{q}_{t}_count_{w:g}d"] = len(of_type)
-                out[f"{q}_{t}_value_{w:g}d"] = sum(e["value"] or 0 for e in of_type)
-            out[f"{q}_assets_{w:g}d"] = len({e["asset"] for e in inside} - {None})
-            out[f"{q}_active_days_{w:g}d"] = len({(T0 - e["event_at"]) // DAY for e in inside})
+                out[f"{q}_{t}_count_{window_name(w)}"] = len(of_type)
+                out[f"{q}_{t}_value_{window_name(w)}"] = sum(e["value"] or 0 for e in of_type)
+            out[f"{q}_assets_{window_name(w)}"] = len({e["asset"] for e in inside} - {None})
+            out[f"{q}_active_days_{window_name(w)}"] = len({(T0 - e["event_at"]) // DAY for e in inside})
         ages = [(T0 - e["event_at"]) / DAY for e in own]
         out[f"{q}_days_since"] = min(ages, default=float("nan"))
         named = sorted((T0 - e["event_at"], e["asset"]) for e in own if e["asset"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import ibis.expr.operations as ops
@@ -193,6 +194,8 @@ def _engine_function(node: Any) -> tuple[Make, Sequence[Any]]:
     if node.__func_name__ == "timezone":
         to_moment = node.dtype.timezone is not None
         return strict(scalars.moment_of_clock if to_moment else scalars.local_clock), node.args
+    if node.__func_name__ == "bit_count":
+        return strict(int.bit_count), node.args
     raise Declined(node.__func_name__)
 
 
@@ -302,6 +305,11 @@ def _smallest(rows: list[Row], of: Of) -> Any:
     return min((v for v in map(of, rows) if v is not None), key=scalars.rank, default=None)
 
 
+def _any_bit(rows: list[Row], of: Of) -> Any:
+    given = [value for value in map(of, rows) if value is not None]
+    return reduce(operator.or_, given) if given else None
+
+
 def _total(rows: list[Row], of: Of) -> Any:
     given = [value for value in map(of, rows) if value is not None]
     if not all(isinstance(value, int) for value in given):
@@ -329,6 +337,7 @@ _PLAIN: dict[type, Make] = {
     ops.IsInf: strict(lambda number: number in (float("inf"), float("-inf"))),
     ops.Divide: strict(scalars.divide),
     ops.FloorDivide: strict(scalars.divide_down),
+    ops.Modulus: strict(scalars.remainder),
     ops.Abs: strict(abs),
     ops.Strip: strict(lambda text: text.strip(scalars.SPACES)),
     ops.Lowercase: strict(scalars.lower),
@@ -363,11 +372,13 @@ _MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Add: _arithmetic(operator.add),
     ops.Subtract: _arithmetic(operator.sub),
     ops.Multiply: _arithmetic(operator.mul),
+    ops.BitwiseLeftShift: _arithmetic(operator.lshift),
 }
 # From a group's rows, and what the arguments are of each, to one value.
 AGGREGATES: dict[type, Callable[..., Any]] = {
     ops.CountStar: _count,
     ops.Min: _smallest,
     ops.Sum: _total,
+    ops.BitOr: _any_bit,
     ops.First: _earliest,
 }

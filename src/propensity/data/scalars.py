@@ -82,6 +82,14 @@ def divide_down(one: float, other: float) -> int:
     return math.floor(divide(one, other))
 
 
+def remainder(one: int, other: int) -> int | None:
+    """Return what is left of a division, with the sign of the first."""
+    if other == 0:
+        return None
+    left = abs(one) % abs(other)
+    return left if one >= 0 else -left
+
+
 def round_off(number: float) -> int:
     """Round to a whole number, halves away from zero."""
     if not abs(number) < _LARGEST:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import math
+import operator
 from functools import reduce
+from typing import Any
 
 import ibis
+import ibis.expr.datatypes as dt
 import ibis.expr.types as ir
 
 from propensity.cohort.snapshots import MICROSECONDS_PER_DAY
@@ -14,11 +18,19 @@ from propensity.features.catalogue import Plan, window_name
 # order, so a lead's features do not depend on the batch or the number of threads.
 VALUE_SCALE = 1_000_000
 
+# Days on which something happened are the bits of whole numbers, which have 63 without the sign.
+DAYS_PER_MASK = 60
+
+
+@ibis.udf.scalar.builtin(name="bit_count", signature=((dt.int64,), dt.int8))  # type: ignore[untyped-decorator]
+def _bit_count(mask: object) -> Any:
+    """The engines' number of bits that are set; from 0 to 63, of a type as narrow in DuckDB."""
+
 
 def behaviour_features(visible: ir.Table, plan: Plan) -> ir.Table:
     """Return the behaviour features of the plan, keyed by ``snapshot``.
 
-    A snapshot without any visible event of the plan's types is absent.
+    A snapshot without any visible event is absent.
 
     Parameters
     ----------
@@ -27,8 +39,17 @@ def behaviour_features(visible: ir.Table, plan: Plan) -> ir.Table:
     plan : Plan
         Of at least one event type.
     """
-    used = _with_qualifier(visible, plan)
-    parts = [_totals(used, plan), _active_days(used, plan)]
+    day = visible.age_us // MICROSECONDS_PER_DAY
+    used = visible.select(
+        "snapshot",
+        "type",
+        "asset",
+        "age_us",
+        qualifier=_qualifier(visible, plan.event_types),
+        scaled=(visible.value * VALUE_SCALE).round().cast("int64"),
+        day_bit=ibis.literal(1, "int64") << (day % DAYS_PER_MASK),
+    )
+    parts = [_totals(used, plan)]
     if plan.has_asset:
         parts.append(_assets(used, plan))
     return reduce(add_part, parts)
@@ -65,11 +86,6 @@ def frequent_assets(
     return ranked.filter(ranked.place < most).order_by("qualifier", "place").drop("place")
 
 
-def _with_qualifier(visible: ir.Table, plan: Plan) -> ir.Table:
-    wanted = visible.filter(visible.type.isin(event_types(plan)))
-    return wanted.mutate(qualifier=_qualifier(wanted, plan.event_types))
-
-
 def _qualifier(events: ir.Table, event_types: dict[str, list[str]]) -> ir.StringValue:
     return ibis.cases(*((events.type.isin(types), q) for q, types in event_types.items()))
 
@@ -80,54 +96,66 @@ def _within(age_us: ir.IntegerValue, window_days: float) -> ir.BooleanValue:
 
 
 def _totals(used: ir.Table, plan: Plan) -> ir.Table:
-    """Count, sum and date the events by type, and date them by qualifier."""
+    """Count, sum and date the events by type, date them and count their days by qualifier.
+
+    Events are reduced to a row for each snapshot and type before types become columns: aggregates of every
+    type over all events cost as many times more as there are types.
+    """
+    by_type = _by_type(used, plan)
     columns: dict[str, ir.Value] = {}
-    scaled = (used.value * VALUE_SCALE).round().cast("int64")
     for q, types in plan.event_types.items():
         for t in types:
-            of_type = used.type == t
-            for w in plan.lookback_days:
-                inside = of_type & _within(used.age_us, w)
-                columns[f"{q}_{t}_count_{window_name(w)}"] = used.count(where=inside)
-                if plan.has_value:
-                    total = scaled.sum(where=inside).cast("float64") / VALUE_SCALE
-                    columns[f"{q}_{t}_value_{window_name(w)}"] = total
-            columns[f"{q}_{t}_days_since"] = used.age_us.min(where=of_type) / MICROSECONDS_PER_DAY
-    by_type = used.group_by("snapshot").agg(**columns)
-    latest = {
-        f"{q}_days_since": _least([by_type[f"{q}_{t}_days_since"] for t in types])
-        for q, types in plan.event_types.items()
-    }
-    return by_type.mutate(**latest)
+            of_type = by_type.type == t
+            for measure in _measures(plan):
+                columns[f"{q}_{t}_{measure}"] = by_type[measure].min(where=of_type)
+            columns[f"{q}_{t}_days_since"] = by_type.age_us.min(where=of_type) / MICROSECONDS_PER_DAY
+        of_qualifier = by_type.type.isin(types)
+        columns[f"{q}_days_since"] = by_type.age_us.min(where=of_qualifier) / MICROSECONDS_PER_DAY
+        for w in plan.lookback_days:
+            masks = [by_type[name].bit_or(where=of_qualifier).fill_null(0) for name in _masks(w)]
+            days = [_bit_count(mask).cast("int64") for mask in masks]
+            columns[f"{q}_active_days_{window_name(w)}"] = reduce(operator.add, days)
+    return by_type.group_by("snapshot").agg(**columns)
 
 
-def _least(columns: list[ir.FloatingColumn]) -> ir.FloatingColumn:
-    """Return the least that is not null; some engines want at least two to choose from."""
-    return columns[0] if len(columns) == 1 else ibis.least(*columns)
+def _measures(plan: Plan) -> list[str]:
+    """Return the measures of a type's events in each window."""
+    names = ["count", "value"] if plan.has_value else ["count"]
+    return [f"{name}_{window_name(w)}" for w in plan.lookback_days for name in names]
 
 
-def _active_days(used: ir.Table, plan: Plan) -> ir.Table:
-    """Count the days, in whole days back from ``as_of``, on which anything happened."""
-    by_day = used.mutate(day=used.age_us // MICROSECONDS_PER_DAY)
-    latest = by_day.group_by("snapshot", "qualifier", "day").agg(age_us=by_day.age_us.min())
-    return latest.group_by("snapshot").agg(
-        **{
-            f"{q}_active_days_{window_name(w)}": latest.count(
-                where=(latest.qualifier == q) & _within(latest.age_us, w)
-            )
-            for q in plan.event_types
-            for w in plan.lookback_days
-        }
-    )
+def _by_type(used: ir.Table, plan: Plan) -> ir.Table:
+    """Return a row for each snapshot and type: the measures, the age of the last event, the masks of days."""
+    columns: dict[str, ir.Value] = {"age_us": used.age_us.min()}
+    for w in plan.lookback_days:
+        inside = _within(used.age_us, w)
+        columns[f"count_{window_name(w)}"] = used.count(where=inside)
+        if plan.has_value:
+            total = used.scaled.sum(where=inside).cast("float64") / VALUE_SCALE
+            columns[f"value_{window_name(w)}"] = total
+        for name, (since, until) in _masks(w).items():
+            inside = ~_within(used.age_us, since) & _within(used.age_us, until)
+            columns[name] = used.day_bit.bit_or(where=inside)
+    return used.group_by("snapshot", "type").agg(**columns)
+
+
+def _masks(window_days: float) -> dict[str, tuple[float, float]]:
+    """Return the masks that hold the days of a window, with the ages that each spans.
+
+    A mask of the same span has the same name in every window.
+    """
+    starts = range(0, math.ceil(window_days), DAYS_PER_MASK)
+    spans = [(float(first), min(float(first + DAYS_PER_MASK), window_days)) for first in starts]
+    return {f"days_{window_name(since)}_{window_name(until)}": (since, until) for since, until in spans}
 
 
 def _assets(used: ir.Table, plan: Plan) -> ir.Table:
     """Count different assets, name the last one, and count the frequent ones one by one."""
     widest = plan.lookback_days[-1]
-    named = used.filter(used.asset.notnull())
-    latest = named.group_by("snapshot", "qualifier", "asset").agg(
-        age_us=named.age_us.min(), times=named.count(where=_within(named.age_us, widest))
+    latest = used.group_by("snapshot", "qualifier", "asset").agg(
+        age_us=used.age_us.min(), times=used.count(where=_within(used.age_us, widest))
     )
+    latest = latest.filter(latest.asset.notnull())
     columns: dict[str, ir.Value] = {}
     for q in plan.event_types:
         mine = latest.qualifier == q
