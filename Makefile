@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := $(VENV)/.spark
 LEADS ?= 20000
 SEED ?= 7
 
 export MLFLOW_DISABLE_TELEMETRY := true
 export DVC_NO_ANALYTICS := true
 
-.PHONY: demo test test-browser check clean
+.PHONY: demo test test-browser test-spark check clean
 
 $(READY): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)'
@@ -29,6 +30,14 @@ test: $(READY)
 # The review in chromium, from /usr/bin/chromium or PROPENSITY_CHROMIUM.
 test-browser: $(READY)
 	$(BIN)/python -m pytest tests/browser
+
+# The engine on Spark, in this process and over Spark Connect; needs Java 17 or later.
+test-spark: $(SPARK)
+	$(BIN)/python -m pytest tests/spark
+
+$(SPARK): requirements-spark.lock $(READY)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-spark.lock
+	touch $@
 
 check: $(READY)
 	$(BIN)/ruff check .

@@ -7,7 +7,6 @@ both; what differs between the two stands here and in `propensity.data.spark`.
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import shutil
 import tempfile
 import uuid
@@ -29,6 +28,7 @@ _STAGING, _IN_USE = ".propensity-", "in_use"  # a folder of staged tables, and t
 _held: dict[Path, IO[str]] = {}
 
 Engine = Any  # an Ibis backend: of DuckDB, or the one of propensity.data.spark
+_EXTRA = ("pyspark", "grpc", "grpc_status", "google", "zstandard")  # what the extra spark brings
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -54,16 +54,22 @@ def connect(params: DataParams, *, folder: Path | None = None, threads: int = 0)
     """
     if params.engine == "duckdb":
         return connect_here(folder=folder, memory_limit=params.memory_limit)
-    if importlib.util.find_spec("pyspark") is None:
-        raise ParamsError(
-            "data.engine: spark needs PySpark, which is not installed; run pip install 'propensity[spark]', "
-            "or set data.engine: duckdb"
-        )
     with warnings.catch_warnings():
-        # PySpark says on import that it does not support all of pandas 3.
+        # PySpark says that it does not support all of pandas 3; what it does not is not used here.
         warnings.simplefilter("ignore", FutureWarning)
-        from propensity.data.spark import connect_spark
+        return _connect_spark(folder, threads)
 
+
+def _connect_spark(folder: Path | None, threads: int) -> Engine:
+    try:
+        from propensity.data.spark import connect_spark
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _EXTRA:
+            raise
+        raise ParamsError(
+            f"data.engine: spark needs {error.name}, which is not installed; run pip install "
+            "'propensity[spark]', or set data.engine: duckdb"
+        ) from None
     staging = _staging_folder(folder)
     try:
         con = connect_spark(staging, threads=threads)
