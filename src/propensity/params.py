@@ -242,6 +242,7 @@ class ModelParams(Section):
     )
     trials: Annotated[int, Field(ge=0)] = 0
     segments: list[str] = []
+    max_rows: Annotated[int, Field(ge=1000)] | None = None
     seed: Annotated[int, Field(ge=0)] = 7
     threads: Annotated[int, Field(ge=0)] = 0
 

@@ -229,22 +229,36 @@ def train(ws: Workspace) -> str:
     """Fit the candidates and choose one."""
     import pandas as pd
 
+    from propensity.data.fetch import read_rows
     from propensity.data.files import read_json, replaced_folder, write_json
     from propensity.features.catalogue import Feature
     from propensity.model.bundle import write_model
     from propensity.model.encoding import encoding_to_json
+    from propensity.model.sampling import sample_rows, sampling_to_json, shift_margin
     from propensity.model.training import describe_candidates, train_model
 
-    table = pd.read_parquet(ws.processed / "training.parquet")
+    path = ws.processed / "training.parquet"
+    keys = pd.read_parquet(path, columns=["split", "won"])
+    sampling = sample_rows(
+        keys["split"].isin(["train", "stop"]).to_numpy(),
+        keys["won"].to_numpy(dtype=bool),
+        most=ws.params.model.max_rows,
+        seed=ws.params.model.seed,
+    )
+    table = read_rows(path, sampling.kept)
     listed = [Feature(**f) for f in read_json(ws.interim / "features.json")["catalogue"]]
     training = train_model(table, listed, ws.params.model, dict(ws.params.features.monotone))
+    candidates = describe_candidates(training)
+    sampled = sampling.rows < sampling.of
+    if sampled:
+        candidates["sampling"] = sampling_to_json(sampling)
     with replaced_folder(ws.models / "candidate") as folder:
-        write_model(training.model, folder)
+        write_model(shift_margin(training.model, sampling.shift), folder)
         write_json(encoding_to_json(training.encoding), folder / "encoding.json")
-        candidates = describe_candidates(training)
         write_json(candidates, folder / "training.json")
     losses = ", ".join(f"{name} {row['log_loss']:.4f}" for name, row in candidates["candidates"].items())
-    return f"log-loss on the stop part: {losses}; {training.chosen} is chosen"
+    told = f" of a sample of {sampling.rows:,} of {sampling.of:,} rows" if sampled else ""
+    return f"log-loss on the stop part{told}: {losses}; {training.chosen} is chosen"
 
 
 def calibrate(ws: Workspace) -> str:

@@ -68,7 +68,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as stream:
-        process = subprocess.Popen(command, stdout=stream, stderr=stream, env=os.environ, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=stream, env=os.environ, start_new_session=True
+        )
     try:
         _await_port(port, process, log)
         yield f"sc://127.0.0.1:{port}"

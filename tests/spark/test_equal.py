@@ -95,7 +95,10 @@ def results(engine: str, request: Any) -> dict[str, Any]:
     con = connect_here() if engine == "duckdb" else request.getfixturevalue(engine)
     folder = world[0] / engine
     canonical = canonical_on(con, world, folder)
-    found: dict[str, Any] = {name: pa.table(read_table(connect_here(), folder / f"{name}.parquet").to_pyarrow()) for name in CANONICAL}
+    found: dict[str, Any] = {
+        name: pa.table(read_table(connect_here(), folder / f"{name}.parquet").to_pyarrow())
+        for name in CANONICAL
+    }
     for name, (table, order) in derived(con, world[1], canonical).items():
         found[name] = con.to_pyarrow(table.order_by(order) if order else table)
     found["quarantine"] = canonical.quarantine
@@ -127,7 +130,9 @@ def check_equal(found: pa.Table, expected: pa.Table) -> None:
         mine, other = found[name].combine_chunks(), expected[name].combine_chunks()
         if pa.types.is_floating(mine.type):
             assert mine.is_null().equals(other.is_null()), name
-            bits = [pa.array(a.fill_null(0).to_numpy(zero_copy_only=False).view("int64")) for a in (mine, other)]
+            bits = [
+                pa.array(a.fill_null(0).to_numpy(zero_copy_only=False).view("int64")) for a in (mine, other)
+            ]
             assert bits[0].equals(bits[1]), (name, mine.to_pylist(), other.to_pylist())
         else:
             assert mine.equals(other), (name, mine.to_pylist(), other.to_pylist())
@@ -149,7 +154,11 @@ def test_the_same_rows_are_refused_for_the_same_reasons(given: Any, engine: str,
 
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_same_types_are_found_and_the_same_end_of_the_data(given: Any, engine: str) -> None:
-    assert given(engine)["types"] == given("duckdb")["types"] == {"title": "text", "employees": "number", "city": "text", "note": "text"}
+    assert (
+        given(engine)["types"]
+        == given("duckdb")["types"]
+        == {"title": "text", "employees": "number", "city": "text", "note": "text"}
+    )
     assert given(engine)["until"] == given("duckdb")["until"] == UNTIL
 
 
@@ -169,4 +178,16 @@ def test_the_world_holds_what_engines_differ_on(given: Any) -> None:
         if lead in leads.index:
             assert leads.loc[lead, "created_at"] == pd.Timestamp(moment), lead
     broken = set(given("duckdb")["rules"]["rule"])
-    assert {"missing_key", "type", "not_finite", "range", "future", "duplicate_key", "duplicate_row", "unknown_lead", "malformed", "closed_before_created", "closed_without_date"} <= broken
+    assert {
+        "missing_key",
+        "type",
+        "not_finite",
+        "range",
+        "future",
+        "duplicate_key",
+        "duplicate_row",
+        "unknown_lead",
+        "malformed",
+        "closed_before_created",
+        "closed_without_date",
+    } <= broken

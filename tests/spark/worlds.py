@@ -94,8 +94,17 @@ def _outcomes(created: pd.DatetimeIndex, rng: np.random.Generator) -> pd.DataFra
         {"lead_id": "lead-03", "status": "lost"},
         {"lead_id": "nobody", "status": "lost", "closed_at": closed[0]},
         {"lead_id": "lead-05", "status": "won", "closed_at": closed[5], "amount": -1.0},
-        {"lead_id": "名前", "status": "won", "closed_at": pd.Timestamp("2024-04-10 12:00", tz="UTC"), "amount": 5e-7},
-        {"lead_id": "gap", "status": "lost", "closed_at": pd.Timestamp("2024-03-10 07:30:00.000001", tz="UTC")},
+        {
+            "lead_id": "名前",
+            "status": "won",
+            "closed_at": pd.Timestamp("2024-04-10 12:00", tz="UTC"),
+            "amount": 5e-7,
+        },
+        {
+            "lead_id": "gap",
+            "status": "lost",
+            "closed_at": pd.Timestamp("2024-03-10 07:30:00.000001", tz="UTC"),
+        },
     ]
     frame = pd.DataFrame([*rows, *again, *reopened, *bad])
     frame["closed_at"] = pd.to_datetime(frame["closed_at"], utc=True).astype("datetime64[us, UTC]")
@@ -107,13 +116,17 @@ def _events(created: pd.DatetimeIndex, rng: np.random.Generator) -> tuple[pd.Dat
     n = 900
     moment = START + pd.to_timedelta(rng.integers(0, 330 * 86_400_000_000, n), unit="us")
     late = pd.to_timedelta(rng.choice([0, 0, 0, 3_600, 86_400 * 9], n), unit="s")
-    value = rng.choice([0.0, 1.5, 2.5e-7, 3.3333333, 1e6, np.nan, -1.0, np.inf], n, p=[0.2] * 4 + [0.1, 0.08, 0.01, 0.01])
+    value = rng.choice(
+        [0.0, 1.5, 2.5e-7, 3.3333333, 1e6, np.nan, -1.0, np.inf], n, p=[0.2] * 4 + [0.1, 0.08, 0.01, 0.01]
+    )
     frame = pd.DataFrame(
         {
             "lead_id": _ids(rng, n),
             "event_at": pd.Series(moment).astype("datetime64[us, UTC]"),
             "known_at": pd.Series(moment + late).astype("datetime64[us, UTC]"),
-            "type": rng.choice(["visit", "form", "open", "click", "call", None], n, p=[0.4, 0.2, 0.2, 0.1, 0.09, 0.01]),
+            "type": rng.choice(
+                ["visit", "form", "open", "click", "call", None], n, p=[0.4, 0.2, 0.2, 0.1, 0.09, 0.01]
+            ),
             "asset": rng.choice(["/", "/pricing", "/préçios", "", None], n),
             "value": value,
         }
@@ -126,7 +139,11 @@ def _events(created: pd.DatetimeIndex, rng: np.random.Generator) -> tuple[pd.Dat
 def _stages(created: pd.DatetimeIndex) -> pd.DataFrame:
     """Local times without a zone, a few of them while a closed lead is reopened."""
     rows = [
-        {"lead_id": f"lead-{i:02d}", "stage": ["new", "Demo "][i % 2], "entered_at": (created[i] + pd.Timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S")}
+        {
+            "lead_id": f"lead-{i:02d}",
+            "stage": ["new", "Demo "][i % 2],
+            "entered_at": (created[i] + pd.Timedelta(days=days)).strftime("%Y-%m-%d %H:%M:%S"),
+        }
         for i in range(0, LEADS, 5)
         for days in (0, 70)
     ]

@@ -12,7 +12,11 @@ import ibis
 from propensity.data.rows import Declined, compile_rows
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import ibis.expr.types as ir
+    import numpy as np
+    import numpy.typing as npt
     import pandas as pd
     import pyarrow as pa
 
@@ -41,10 +45,25 @@ class Repeated:
 
     def fetch(self, name: str, build: Callable[[], ir.Table]) -> pd.DataFrame:
         """Compute the expression that `build` returns, which is called once for each name."""
+        if self._con.name != "duckdb":
+            return fetch(self._con, build())
         if name not in self._sql:
             self._sql[name] = str(self._con.compile(build()))
         found = self._con.con.sql(self._sql[name]).to_arrow_table()
         return found.to_pandas()  # type: ignore[no-any-return]
+
+
+def read_rows(path: Path, kept: npt.NDArray[np.bool_]) -> pd.DataFrame:
+    """Return the marked rows of a Parquet file, or a folder of them, holding little more than those."""
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    found, first = [], 0
+    data = ds.dataset(path)
+    for batch in data.to_batches():
+        found.append(batch.filter(pa.array(kept[first : first + batch.num_rows])))
+        first += batch.num_rows
+    return pa.Table.from_batches(found, schema=data.schema).to_pandas()  # type: ignore[no-any-return]
 
 
 def digest(con: Any, table: ir.Table) -> str:

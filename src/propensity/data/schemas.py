@@ -13,7 +13,8 @@ from propensity.data.tables import Field, TableSpec
 from propensity.data.values import UTC
 
 with warnings.catch_warnings():
-    # Where PySpark is installed pandera imports all of it, which says that it does not support all of pandas 3.
+    # Where PySpark is installed pandera imports all of it, and PySpark says that it does not support all of
+    # pandas 3.
     warnings.simplefilter("ignore", FutureWarning)
     import pandera.ibis as pa
 
@@ -47,10 +48,11 @@ def check_schema(table: ir.Table, spec: TableSpec) -> None:
     running = "order_key" in table.columns and table["order_key"].type().is_integer()
     schema = schema_for(spec, running_order=running)
     con = table.get_backend()
-    if con.name == "duckdb" or not _is_typed(table, schema):
-        schema.validate(table, lazy=True)
-    # The schema reads the table once for each of its checks, which a cluster is spared if all hold.
-    elif con.to_pyarrow(_count_faults(table, spec)).as_py():
+    if (
+        con.name == "duckdb"
+        or not _is_typed(table, schema)
+        or con.to_pyarrow(_count_faults(table, spec)).as_py()
+    ):
         schema.validate(table, lazy=True)
 
 

@@ -370,6 +370,8 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]
 
     def visit_ScalarUDF(self, op: Any, **arguments: Any) -> Any:  # noqa: N802
         """``timezone(zone, moment)`` is two functions in Spark, by what the moment is."""
+        if op.__func_name__ == "epoch_us":
+            return self.f.anon.unix_micros(*arguments.values())
         if op.__func_name__ != "timezone":
             return super().visit_ScalarUDF(op, **arguments)
         zone, moment = arguments.values()
