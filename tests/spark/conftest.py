@@ -40,6 +40,7 @@ SPARK = DataParams.model_validate({"engine": "spark", "outcomes": {"won": ["won"
 @pytest.fixture(scope="session")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """An engine on a Spark in this process."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         from pyspark.sql import SparkSession
@@ -66,17 +67,21 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--class=org.apache.spark.sql.connect.service.SparkConnectServer",
         "spark-internal",
     ]
+    import pyspark
+
+    home = {"SPARK_HOME": str(Path(pyspark.__file__).parent), "PYSPARK_PYTHON": sys.executable}
     log = tmp_path_factory.mktemp("server") / "log"
     with log.open("w") as stream:
         process = subprocess.Popen(
-            command, stdout=stream, stderr=stream, env=os.environ, start_new_session=True
+            command, stdout=stream, stderr=stream, env=os.environ | home, start_new_session=True
         )
     try:
         _await_port(port, process, log)
         yield f"sc://127.0.0.1:{port}"
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=60)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -24,7 +24,8 @@ _HARD_LEADS = [
     "👍🏽,2024-05-01,beta,ads,clerk,.5,null,\x0bn",
     '"quo""te\'s \\ id",2024-05-01T24:00:00,beta,ads,clerk,-0,Q\\s,n',
     "hours,2024-05-02 10:00+02,beta,ads,clerk,+7,f,v",
-    "far,2024-05-02T10:00:00+19:30,,,,1e400,v,f",
+    "far,2024-05-02T10:00:00+19:30,,,,12,v,f",
+    "beyond,2024-05-02,,,,1e400,v,f",
     "infinite,2024-05-02 10:00 UTC,,,,inf,v,f",
     "nan,2024-05-02 10:00z,,,, nan ,v,f",
     "twin,2024-05-03,gamma,ads,clerk,5,a,b",
@@ -201,6 +202,8 @@ PARAMS: dict[str, Any] = {
         "lookback_days": [0.5, 7, 30],
     },
     "snapshots": {"ages_days": [0, 0.5, 7, 30], "horizon_days": 60},
+    "cutoffs": {"hold": 2},
+    "scoring": {"chunk_rows": 20},
     "disqualify": [
         {"reason": "student", "column": "title", "matches": ["student", "intern"]},
         {"reason": "small", "column": "employees", "below": 1},

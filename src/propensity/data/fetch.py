@@ -68,6 +68,10 @@ def read_rows(path: Path, kept: npt.NDArray[np.bool_]) -> pd.DataFrame:
 
 def digest(con: Any, table: ir.Table) -> str:
     """Return a text that is the same for the same rows, in whatever order, and else another."""
+    if con.name == "pyspark":
+        from propensity.data.spark import digest_rows
+
+        return digest_rows(con, table)
     name = f"digested_{uuid.uuid4().hex}"
     con.create_view(name, table)
     sums = "count(*), sum(hash(r)), bit_xor(hash(r)), sum(hash(r, 1))"

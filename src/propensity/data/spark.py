@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import string
+import sys
 import uuid
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -123,6 +124,7 @@ def _own_session(threads: int) -> SparkSession:
             "data.engine: spark runs on Java 17 or later, and there is no java in JAVA_HOME or on PATH; "
             "install one, name a server in SPARK_REMOTE, or set data.engine: duckdb"
         )
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # of the processes that run Python for Spark
     cores = threads or os.cpu_count() or 1
     builder = SparkSession.builder.appName("propensity").master(f"local[{cores}]")
     for key, value in {**_LOCAL, "spark.sql.shuffle.partitions": str(2 * cores)}.items():
@@ -216,6 +218,10 @@ class SparkEngine(Backend):  # type: ignore[misc]
         frame.createOrReplaceTempView(name)
         return named_table(self, name, _schema_of(frame.schema))
 
+    def drop_table(self, name: str, /, **_: Any) -> None:
+        """Forget what `create_table` keeps under a name."""
+        self.session.catalog.dropTempView(name)
+
     def _register_in_memory_table(self, op: ops.InMemoryTable) -> None:
         self._hold(op.data.to_pyarrow(op.schema)).createOrReplaceTempView(op.name)
 
@@ -259,6 +265,15 @@ def write_parquet(con: SparkEngine, table: ir.Table, path: Path) -> None:
     frame, schema = con.frame_of(table), table.schema()
     typed = [col(_quoted(name)).cast(_spark_type(kind)) for name, kind in schema.items()]
     frame.select(*typed).write.parquet(_address(path))
+
+
+def digest_rows(con: SparkEngine, table: ir.Table) -> str:
+    """Return a text that is the same for the same rows, in whatever order, and else another."""
+    con.frame_of(table).createOrReplaceTempView("digested")
+    row = "to_json(struct(*))"  # hashes of columns pass over nulls
+    sums = f"count(*), sum(CAST(xxhash64({row}) AS DECIMAL(38))), bit_xor(xxhash64({row})), sum(hash({row}))"
+    (found,) = con.session.sql(f"SELECT {sums} FROM digested").collect()
+    return "-".join(map(str, found))
 
 
 def map_batches(
@@ -328,6 +343,12 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]
 
     def visit_NotNull(self, _op: Any, *, arg: Any) -> Any:  # noqa: N802
         return arg.is_(sg.not_(NULL))
+
+    def visit_IsInf(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
+        """Ibis compares the expressions themselves here, in Python, which is never true."""
+        if not op.arg.dtype.is_floating():
+            return sge.false()
+        return sg.or_(arg.eq(self.POS_INF), arg.eq(self.NEG_INF))
 
     def visit_Cast(self, op: Any, *, arg: Any, to: dt.DataType) -> Any:  # noqa: N802
         kind = op.arg.dtype

@@ -50,7 +50,7 @@ def _timeline(spine: ir.Table, leads: ir.Table, events: ir.Table, outcomes: ir.T
             "lead_id",
             snapshot=snapshot,
             moment_us=moment.cast("timestamp('UTC', 6)").delta(_EPOCH, unit="microsecond"),
-            **{c: flags[c].cast("int64") if c in flags else ibis.literal(0, "int64") for c in counted},
+            **{c: _one_where(flags[c]) if c in flags else ibis.literal(0, "int64") for c in counted},
         )
 
     none = ibis.null("int64")
@@ -72,6 +72,10 @@ def _timeline(spine: ir.Table, leads: ir.Table, events: ir.Table, outcomes: ir.T
         rows(of_spine, of_spine.as_of, of_spine.snapshot.cast("int64")),
         distinct=False,
     )
+
+
+def _one_where(flag: ir.BooleanValue) -> ir.IntegerValue:
+    return ibis.ifelse(flag, 1, 0).cast("int64")
 
 
 def _of_colleagues(timeline: ir.Table, counted: str, *, window_days: float | None) -> ir.IntegerValue:

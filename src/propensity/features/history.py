@@ -71,7 +71,7 @@ def _changes(history: ir.Table, tracked: Mapping[str, Sequence[str]]) -> ir.Tabl
 def _net_changes(changes: ir.Table) -> ir.Table:
     """Take the changes of one field at one moment together: what it held before and after them all."""
     linked = _with_links(_with_links(changes, changes, "new", "old"), changes, "old", "new")
-    itself = (linked.old == linked.new).cast("int64")
+    itself = ibis.ifelse(linked.old == linked.new, 1, 0)
     is_end, is_start = linked.links_new == itself, linked.links_old == itself
     return linked.group_by(*_MOMENT).agg(
         before=linked.old.min(where=is_start).coalesce(linked.old.min()),

@@ -76,6 +76,8 @@ class Bundle:
         named or written.
     versions : dict or None
         The versions of Python and the packages it was made with; None until it is written.
+    folder : Path or None
+        Where it was read from.
     """
 
     plan: Plan
@@ -88,6 +90,7 @@ class Bundle:
     documents: Mapping[str, Any] = field(default_factory=dict)
     model_version: str = ""
     versions: dict[str, str] | None = None
+    folder: Path | None = field(default=None, compare=False)
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def keep(self, name: str, make: Callable[[], T]) -> T:
@@ -167,7 +170,7 @@ def read_bundle(folder: Path, *, threads: int = 0) -> Bundle:
         _check_probe(bundle, folder)
     except (InputError, OSError, LookupError, TypeError, ValueError) as error:
         raise BundleError(f"{folder} could not be read: {error!r}") from error
-    return bundle
+    return replace(bundle, folder=folder.resolve())
 
 
 def find_version(folder: Path) -> str | None:

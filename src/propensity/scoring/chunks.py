@@ -12,6 +12,7 @@ import pandas as pd
 
 from propensity.data.timing import timed
 from propensity.scoring.jobs import Job
+from propensity.scoring.spread import take_chunk
 
 _READ = ("events", "outcomes", "history")
 
@@ -45,6 +46,8 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
     from propensity.decisions.rules import rule_hits
     from propensity.predict import count_unknown, score_rows, trained_with
 
+    if job.spread is not None:
+        return take_chunk(job, number, scored_at=scored_at)
     con, made, query = job.con, job.made, job.queries
     first = number * job.chunk_rows
     rows = job.spine.filter(job.spine.snapshot >= first, job.spine.snapshot < first + job.chunk_rows)

@@ -42,6 +42,8 @@ class Job:
         Canonical tables as its bundle reads them; empty without that bundle.
     queries : Repeated
         What is asked of every chunk.
+    spread : ibis table or None
+        The scores of all leads, where executors have made them at once (`propensity.scoring.spread`).
     """
 
     con: Any
@@ -55,6 +57,7 @@ class Job:
     before: Any
     recorded: Mapping[str, Any]
     queries: Repeated
+    spread: Any = None
 
     @property
     def chunks(self) -> int:
@@ -105,7 +108,8 @@ def prepare_job(
 ) -> Job:
     """Keep what the features read in files in the order of leads: a chunk reads its own rows of them.
 
-    Whatever the engine of the tables is, chunks are computed by DuckDB in this process.
+    Whatever the engine of the tables is, chunks are computed by DuckDB in this process, but for scores that
+    executors can make where the rows are: all those that are not compared with earlier ones.
 
     Parameters
     ----------
@@ -127,6 +131,8 @@ def prepare_job(
     """
     from propensity.data.engines import connect_here, read_table
 
+    if con.name == "pyspark" and earlier is None:
+        return _job_of_executors(ws, made, con, tables, spine, n=n)
     limit = ws.params.data.memory_limit
     here = con if con.name == "duckdb" else connect_here(folder=ws.folder, memory_limit=limit)
     before = None if earlier is None else read_table(here, earlier.path)
@@ -148,6 +154,28 @@ def prepare_job(
     )
     _check_earlier(job)
     return job
+
+
+def _job_of_executors(
+    ws: Workspace, made: Any, con: Any, tables: Mapping[str, Any], spine: Path, *, n: int
+) -> Job:
+    from propensity.data.engines import read_table
+
+    names = _names_read(made.plan)
+    held = read_table(con, ws.scores) if ws.scores.exists() and trained_to_hold(made) else None
+    return Job(
+        con=con,
+        made=made,
+        tables={name: tables[name] for name in names if name in tables},
+        spine=read_table(con, spine),
+        n=n,
+        chunk_rows=ws.params.scoring.chunk_rows,
+        held=None if held is None else held.select("lead_id", "tier"),
+        earlier=None,
+        before=None,
+        recorded={},
+        queries=Repeated(con),
+    )
 
 
 def make_run_key(job: Job) -> str:
@@ -174,16 +202,27 @@ def _keep_related(con: Any, here: Any, tables: Mapping[str, Any], plan: Any, spi
     from propensity.features.build import arrange_events
 
     snapshots, kept = read_table(con, spine), {}
-    names = ["leads"]
-    names += ["outcomes"] if plan.has_account else []
-    names += ["history"] if plan.rebuilt else []
-    for name in names:
-        if name in tables:
+    for name in _names_read(plan):
+        if name in tables and name != "events":
             rows = tables[name] if plan.has_account else tables[name].semi_join(snapshots, "lead_id")
             kept[name] = stage(con, rows.order_by("lead_id"))
     if "events" in tables and (plan.event_types or plan.has_account):
         kept["events"] = arrange_events(con, tables["events"], snapshots, tables["leads"], plan)
     return kept if here is con else {name: _brought(con, here, table) for name, table in kept.items()}
+
+
+def _names_read(plan: Any) -> list[str]:
+    names = ["leads"]
+    names += ["events"] if plan.event_types or plan.has_account else []
+    names += ["outcomes"] if plan.has_account else []
+    return names + (["history"] if plan.rebuilt else [])
+
+
+def trained_to_hold(made: Any) -> bool:
+    """Return whether leads keep a higher tier for some points."""
+    from propensity.predict import trained_with
+
+    return bool(trained_with(made).cutoffs.hold)
 
 
 def _brought(con: Any, here: Any, table: Any) -> Any:
@@ -200,9 +239,7 @@ def _tiers_before(here: Any, ws: Workspace, made: Any, before: Any) -> Any:
 
     None where tiers are not held, or nothing was scored yet.
     """
-    from propensity.predict import trained_with
-
-    if not trained_with(made).cutoffs.hold:
+    if not trained_to_hold(made):
         return None
     if before is not None:
         return before.select("lead_id", tier="tier_before")

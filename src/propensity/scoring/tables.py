@@ -26,6 +26,7 @@ from propensity.scoring.parts import (
 from propensity.scoring.progress import shown_progress
 from propensity.scoring.results import CHANGES, replace_results
 from propensity.scoring.target import Run, Target, load_chunk, open_target, show_run
+from propensity.scoring.spread import spread
 from propensity.workspace import Workspace, shown
 
 
@@ -145,6 +146,8 @@ def _name_run(ws: Workspace, job: Job, parts: Parts, moment: datetime | None) ->
 def _score_chunks(job: Job, parts: Parts, target: Target) -> dict[str, Any]:
     """Score the chunks that are not done yet, and write them to the target; return the counts of all."""
     marks = []
+    if any(read_mark(parts, number) is None for number in range(job.chunks)):
+        job = spread(job)
     with shown_progress(job.n) as advance:
         for number in range(job.chunks):
             mark = read_mark(parts, number)
