@@ -54,7 +54,7 @@ def canonical_on(con: Any, world: tuple[Path, Any], folder: Path) -> Canonical:
 
 
 def derived(con: Any, params: Any, canonical: Canonical) -> dict[str, Any]:
-    """Return what cohort, features and scoring make of the canonical tables, each with what orders its rows."""
+    """Return what cohort, features and scoring make of canonical tables, each with what orders its rows."""
     tables = canonical.tables
     disqualified = disqualified_leads(tables["leads"], params.disqualify)
     told = {"stages": tables["stages"], "events": tables["events"]}
