@@ -57,7 +57,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A Spark Connect server on a free port of loopback; its address."""
-    port = _free_port()
+    port = free_port()
     conf = [f"--conf={k}={v}" for k, v in QUICK.items()]
     command = [
         str(Path(sys.executable).with_name("spark-submit")),
@@ -97,7 +97,7 @@ def remote(server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[An
     con.session.stop()
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -64,10 +64,11 @@ def _connect_spark(folder: Path | None, threads: int) -> Engine:
     try:
         from propensity.data.spark import connect_spark
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in _EXTRA:
+        package = (error.name or "").split(".")[0]
+        if package not in _EXTRA:
             raise
         raise ParamsError(
-            f"data.engine: spark needs {error.name}, which is not installed; run pip install "
+            f"data.engine: spark needs {package}, which is not installed; run pip install "
             "'propensity[spark]', or set data.engine: duckdb"
         ) from None
     staging = _staging_folder(folder)

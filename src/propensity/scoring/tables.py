@@ -25,8 +25,8 @@ from propensity.scoring.parts import (
 )
 from propensity.scoring.progress import shown_progress
 from propensity.scoring.results import CHANGES, replace_results
-from propensity.scoring.target import Run, Target, load_chunk, open_target, show_run
 from propensity.scoring.spread import spread
+from propensity.scoring.target import Run, Target, load_chunk, open_target, show_run
 from propensity.workspace import Workspace, shown
 
 
