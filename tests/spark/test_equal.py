@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +10,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from worlds import END, write_world
 
-from propensity.cohort.labels import add_labels
-from propensity.cohort.snapshots import scoring_snapshots, training_snapshots
+from engine_values import ATTRIBUTES, FIELDS, UNTIL, canonical_on, check_equal, derived, plan_of
+from hard_worlds import write_world
 from propensity.data.engines import connect_here, read_table
-from propensity.data.ingest import Canonical, ingest, read_canonical, write_canonical
-from propensity.decisions.rules import disqualified_leads, rule_hits
-from propensity.features.behaviour import frequent_assets
-from propensity.features.build import build_features
-from propensity.features.catalogue import Plan, catalogue, make_plan
-from propensity.features.history import history_fields
-from propensity.features.states import build_states
+from propensity.data.ingest import Canonical
+from propensity.features.catalogue import catalogue
 from propensity.model.bundle import Bundle, read_bundle, write_bundle
 from propensity.model.calibration import fit_calibrator
 from propensity.model.encoding import encode
@@ -31,12 +24,8 @@ from propensity.params import ModelParams
 from propensity.scoring.tables import Outlet, score_tables
 from propensity.workspace import Workspace
 
-NOW = datetime(2025, 1, 1, tzinfo=UTC)
-UNTIL = datetime.fromisoformat(END)
 CANONICAL = ("leads", "outcomes", "events", "stages", "history", "unsettled")
 MADE = ("snapshots", "counts", "hits", "assets", "features", "spine", "states", "scores")
-ATTRIBUTES = {"title": "text", "employees": "number", "city": "text", "note": "text"}
-FIELDS = ["Title", "employees", "title"]
 ENGINES = ("local", "remote")
 
 
@@ -44,52 +33,6 @@ ENGINES = ("local", "remote")
 def world(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     folder = tmp_path_factory.mktemp("world")
     return folder, write_world(folder)
-
-
-def canonical_on(con: Any, world: tuple[Path, Any], folder: Path) -> Canonical:
-    """Ingest the world on an engine, by way of the files that the stage writes."""
-    made = ingest(world[1].data, world[0], now=NOW, con=con)
-    write_canonical(made, folder)
-    return read_canonical(con, folder)
-
-
-def derived(con: Any, params: Any, canonical: Canonical) -> dict[str, Any]:
-    """Return what cohort, features and scoring make of canonical tables, each with what orders its rows."""
-    tables = canonical.tables
-    disqualified = disqualified_leads(tables["leads"], params.disqualify)
-    told = {"stages": tables["stages"], "events": tables["events"]}
-    snapshots, counts = training_snapshots(
-        tables["leads"],
-        tables["outcomes"],
-        disqualified,
-        tables["unsettled"],
-        ages_days=params.snapshots.ages_days,
-        observed_until=UNTIL,
-        **told,
-    )
-    labelled = con.create_table(
-        "labelled",
-        add_labels(snapshots, horizon_days=60, observed_until=UNTIL, dated_closings=True),
-        overwrite=True,
-    )
-    assert con.to_pyarrow(history_fields(tables["history"]))["field"].to_pylist() == FIELDS
-    plan = plan_of(params, canonical.attribute_types, FIELDS)
-    read = {"events": tables["events"], "outcomes": tables["outcomes"], "history": tables["history"]}
-    spine = con.create_table(
-        "spine", scoring_snapshots(tables["leads"], tables["outcomes"], as_of=UNTIL, **told), overwrite=True
-    )
-    before = spine.mutate(as_of_before=spine.as_of - pd.Timedelta(days=20)).filter(
-        lambda t: t.created_at <= t.as_of_before
-    )
-    return {
-        "snapshots": (labelled, ["snapshot"]),
-        "counts": (counts, []),
-        "hits": (rule_hits(tables["leads"], params.disqualify), ["lead_id", "rule"]),
-        "assets": (frequent_assets(tables["events"], plan.event_types, least=2), ["qualifier", "asset"]),
-        "features": (build_features(labelled, tables["leads"], plan, **read), ["snapshot"]),
-        "spine": (spine, ["snapshot"]),
-        "states": (build_states(before, tables["leads"], plan, **read), ["snapshot", "state"]),
-    }
 
 
 def write_model(features: pa.Table, snapshots: pa.Table, world: tuple[Path, Any]) -> None:
@@ -117,11 +60,6 @@ def scores_on(con: Any, world: tuple[Path, Any], canonical: Canonical, folder: P
     return pq.read_table(path).drop_columns(["scored_at"])
 
 
-def plan_of(params: Any, types: Any, fields: list[str]) -> Plan:
-    assets = {"web": ["/pricing", "/préçios"], "email": []}
-    return make_plan(params.data, params.features, types, assets=assets, history_fields=fields)
-
-
 def results(engine: str, request: Any) -> dict[str, Any]:
     """Return everything that is compared, by name, as one engine gives it."""
     world = request.getfixturevalue("world")
@@ -147,31 +85,21 @@ def results(engine: str, request: Any) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def given(request: pytest.FixtureRequest) -> Any:
-    """Return the results of an engine, computed once."""
-    known: dict[str, Any] = {}
+    """Return the results of an engine, computed once; what fails fails every test and is not tried again."""
+    known: dict[str, dict[str, Any] | Exception] = {}
 
     def of(engine: str) -> dict[str, Any]:
         if engine not in known:
-            known[engine] = results(engine, request)
-        return known[engine]
+            try:
+                known[engine] = results(engine, request)
+            except Exception as error:
+                known[engine] = error
+        found = known[engine]
+        if isinstance(found, Exception):
+            raise found
+        return found
 
     return of
-
-
-def check_equal(found: pa.Table, expected: pa.Table) -> None:
-    """Compare two tables by schema, nulls and bits; NaN is equal to NaN."""
-    assert found.schema.remove_metadata() == expected.schema.remove_metadata()
-    assert found.num_rows == expected.num_rows
-    for name in expected.column_names:
-        mine, other = found[name].combine_chunks(), expected[name].combine_chunks()
-        if pa.types.is_floating(mine.type):
-            assert mine.is_null().equals(other.is_null()), name
-            bits = [
-                pa.array(a.fill_null(0).to_numpy(zero_copy_only=False).view("int64")) for a in (mine, other)
-            ]
-            assert bits[0].equals(bits[1]), (name, mine.to_pylist(), other.to_pylist())
-        else:
-            assert mine.equals(other), (name, mine.to_pylist(), other.to_pylist())
 
 
 @pytest.mark.parametrize("engine", ENGINES)

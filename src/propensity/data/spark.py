@@ -37,7 +37,6 @@ from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.backends.sql.datatypes import PySparkType as SqlType
 from ibis.formats.pyarrow import PyArrowSchema
 from pyspark.sql import SparkSession
-from pyspark.sql.functions import col, udf
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from propensity.errors import BusyError, InputError, ParamsError
@@ -245,7 +244,7 @@ class SparkEngine(Backend):  # type: ignore[misc]
             return None if value is None else repr(float(str(np.float32(value))))
 
         for bits, spell in ((32, spell_single), (64, spell_double)):
-            self.session.udf.register(_SPELL.format(bits), udf(spell, pt.StringType(), useArrow=False))
+            self.session.udf.register(_SPELL.format(bits), spell, pt.StringType())
 
 
 def read_parquet(con: SparkEngine, path: Path) -> ir.Table:
@@ -256,22 +255,26 @@ def read_parquet(con: SparkEngine, path: Path) -> ir.Table:
 def read_numbered(con: SparkEngine, path: Path, columns: Sequence[str], *, row: str) -> ir.Table:
     """Return the columns of a Parquet file beside the number of each row in it, from 1."""
     frame = con.session.read.parquet(_address(path))
-    wanted = [col(_quoted(column)) for column in columns]
-    return con.named(frame.select(*wanted, (col("_metadata.row_index") + 1).alias(row)))
+    number = f"_metadata.row_index + 1 AS {_quoted(row)}"
+    return con.named(frame.selectExpr(*map(_quoted, columns), number))
 
 
 def write_parquet(con: SparkEngine, table: ir.Table, path: Path) -> None:
     """Write a table to a folder of Parquet files, one for each of its partitions, in their order."""
     frame, schema = con.frame_of(table), table.schema()
-    typed = [col(_quoted(name)).cast(_spark_type(kind)) for name, kind in schema.items()]
+    typed = [frame[_quoted(name)].cast(_spark_type(kind)) for name, kind in schema.items()]
     frame.select(*typed).write.parquet(_address(path))
 
 
 def digest_rows(con: SparkEngine, table: ir.Table) -> str:
     """Return a text that is the same for the same rows, in whatever order, and else another."""
     con.frame_of(table).createOrReplaceTempView("digested")
-    row = "to_json(struct(*))"  # hashes of columns pass over nulls
-    sums = f"count(*), sum(CAST(xxhash64({row}) AS DECIMAL(38))), bit_xor(xxhash64({row})), sum(hash({row}))"
+    # A hash of several values passes over nulls.
+    row = ", ".join(f"{name}, isnull({name})" for name in map(_quoted, table.columns))
+    sums = (
+        f"count(*), sum(CAST(xxhash64({row}) AS DECIMAL(38))), bit_xor(xxhash64({row})), "
+        f"sum(CAST(hash({row}) AS BIGINT))"
+    )
     (found,) = con.session.sql(f"SELECT {sums} FROM digested").collect()
     return "-".join(map(str, found))
 
@@ -283,9 +286,15 @@ def map_batches(
     schema: pa.Schema,
 ) -> ir.Table:
     """Return what `function` makes of the batches of each partition, which run where the partition is."""
+    names = list(table.columns)
+
+    def with_names(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        return function(batch.rename_columns(names) for batch in batches)
+
+    # Spark takes a dot in the name of a column that it hands over for a field of a structure.
+    plain = con.frame_of(table).toDF(*(f"c{i}" for i in range(len(names))))
     with without_warnings():
-        frame = con.frame_of(table).mapInArrow(function, from_arrow_schema(schema))
-        return con.named(frame)
+        return con.named(plain.mapInArrow(with_names, from_arrow_schema(schema)))
 
 
 def named_table(con: SparkEngine, name: str, schema: sch.Schema) -> ir.Table:

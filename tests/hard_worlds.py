@@ -118,7 +118,9 @@ def _events(created: pd.DatetimeIndex, rng: np.random.Generator) -> tuple[pd.Dat
     moment = START + pd.to_timedelta(rng.integers(0, 330 * 86_400_000_000, n), unit="us")
     late = pd.to_timedelta(rng.choice([0, 0, 0, 3_600, 86_400 * 9], n), unit="s")
     value = rng.choice(
-        [0.0, 1.5, 2.5e-7, 3.3333333, 1e6, np.nan, -1.0, np.inf], n, p=[0.2] * 4 + [0.1, 0.08, 0.01, 0.01]
+        [0.0, 1.5, 2.5e-7, 2.5e-6, 3.3333333, 1e6, np.nan, -1.0, np.inf],
+        n,
+        p=[0.15] * 2 + [0.2] * 2 + [0.1] * 2 + [0.08, 0.01, 0.01],
     )
     frame = pd.DataFrame(
         {
