@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from propensity.data.timing import timed
 from propensity.errors import BundleError
 
 if TYPE_CHECKING:
@@ -28,16 +29,16 @@ def spread(job: Job) -> Job:
 
     The bundle is read from its folder, which they see under the same path, and verified by each of them.
     """
-    from propensity.data.engines import map_batches
-    from propensity.data.sources import stage
+    from propensity.data.engines import map_batches, stage
 
     if job.con.name != "pyspark" or job.earlier is not None:
         return job
-    rows = stage(job.con, _rows_to_score(job).order_by(PLACE))
-    none = rows.limit(0)
+    with timed("features"):
+        rows = stage(job.con, _rows_to_score(job).order_by(PLACE))
     score = partial(score_batches, folder=str(job.made.folder), version=job.made.model_version)
-    schema = _score(job.made, job.con.to_pyarrow(none).to_pandas()).schema
-    return replace(job, spread=stage(job.con, map_batches(job.con, rows, score, schema)))
+    with timed("scores"):
+        schema = _score(job.made, job.con.to_pyarrow(rows.limit(0)).to_pandas()).schema
+        return replace(job, spread=stage(job.con, map_batches(job.con, rows, score, schema)))
 
 
 def score_batches(
