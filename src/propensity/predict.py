@@ -539,8 +539,9 @@ def score_rows(
     params = trained_with(bundle)
     if 0 < len(table) <= FEW_LEADS:
         return few_scorer(bundle).score(*_rows_of(table, disqualified), previous or {})[0]
-    ordered = disqualified.sort_values(["lead_id", "rule"])
-    rules = {str(lead): list(rows.itertuples()) for lead, rows in ordered.groupby("lead_id")}
+    rules: dict[str, list[Any]] = {}
+    for hit in disqualified.sort_values(["lead_id", "rule"]).itertuples():
+        rules.setdefault(str(hit.lead_id), []).append(hit)
     starts = range(0, max(len(table), 1), CHUNK_ROWS)
     held = {} if previous is None else previous
     voice = voice_of(bundle, params)

@@ -36,6 +36,7 @@ from propensity.data.quarantine import (
 from propensity.data.rules import (
     BAD,
     judge,
+    likely_repeats,
     repeat_rule,
     repeated_rows,
     row_rules,
@@ -260,7 +261,8 @@ def _accept(
         table = table.semi_join(leads, "lead_id")
     table = with_leads(table, spec, leads)
     judged = stage(con, judge(table, rules))
-    repeats = stage(con, repeated_rows(finish(judged, spec, keep=(POSITION, BAD)), spec))
+    likely = likely_repeats(finish(judged, spec, keep=(POSITION, BAD)), spec)
+    repeats = stage(con, repeated_rows(likely, spec))
     judged = define(con, with_repeats(judged, repeats, len(rules)))
     rules = [*rules, repeat_rule(spec)]
     tally = count_rows(con, judged, spec, rules, malformed=len(raw.malformed))

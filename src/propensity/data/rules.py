@@ -19,7 +19,7 @@ LARGEST_AMOUNT = 1e12
 LONGEST_WRITTEN = 4000  # characters of what a person writes beside a verdict
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
-_LEAD, _CREATED, _REPEATED = "__known_lead", "__lead_created_at", "__repeated"
+_LEAD, _CREATED, _REPEATED, _HASH = "__known_lead", "__lead_created_at", "__repeated", "__hash"
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,20 @@ def repeated_rows(judged: ir.Table, spec: TableSpec) -> ir.Table:
     good = judged.filter(~judged[BAD]).select(POSITION, *columns)
     later = ibis.row_number().over(ibis.window(group_by=columns, order_by=POSITION)) > 0
     return good.mutate(**{_REPEATED: later}).filter(ibis._[_REPEATED]).select(POSITION)
+
+
+def likely_repeats(judged: ir.Table, spec: TableSpec) -> ir.Table:
+    """Return the rows that may repeat another one, or be repeated: those whose hash is not theirs alone.
+
+    What `repeated_rows` makes of them is what it makes of all. Numbering the copies of each row costs several
+    times as much as counting the rows of each hash, in time and in memory. Floats are left out of the hash:
+    engines need not give 0 and -0, which are equal, the same one.
+    """
+    columns = [name for name in spec.key or spec.columns if not judged[name].type().is_floating()]
+    good = judged.filter(~judged[BAD])
+    good = good.mutate(**{_HASH: ibis.struct({name: good[name] for name in columns}).hash()})
+    counted = good.group_by(_HASH).agg(copies=good.count())
+    return good.semi_join(counted.filter(counted.copies > 1), _HASH).drop(_HASH)
 
 
 def with_repeats(judged: ir.Table, repeats: ir.Table, place: int) -> ir.Table:

@@ -20,7 +20,7 @@ from propensity.explain.families import Families, group_families
 from propensity.explain.points import Points
 from propensity.explain.reasons import Voice, phrase_cells
 from propensity.explain.texts import Told, fill, write_each
-from propensity.explain.words import say, write_decimal
+from propensity.explain.words import localise, say
 from propensity.features.catalogue import Feature
 
 BY_THE_LEAD = frozenset({"web", "email", "social"})
@@ -79,7 +79,7 @@ def tell_lifts(
 def _tell_lifts(told: Told, taken: npt.NDArray[np.float64], other: str, voice: Voice) -> pa.Array:
     """Return the text of each row; what takes nothing off is not named."""
     words = voice.words
-    points = write_each(taken, lambda x: write_decimal(words, x, signed=True))
+    points = write_each(taken, "{:+,.1f}".format, lambda text: localise(words, text))
     parts = []
     for k in range(taken.shape[1]):
         column = np.zeros(taken.shape, dtype=bool)

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from propensity.explain.texts import Told
+from propensity.explain.texts import Told, write_each
 from propensity.explain.words import (
     Words,
+    localise,
     mask_addresses,
     name_absence,
     name_qualifier,
     name_subject,
+    plain_number,
     say,
     write_number,
 )
@@ -139,6 +141,14 @@ def phrase(feature: Feature, value: Any, words: Words) -> str:
     return _PRESENT[feature.statistic](feature, value, words)
 
 
+def value_texts(feature: Feature, column: pd.Series[Any], words: Words) -> Told:
+    """Say of each value of a column what `value_text` says of one."""
+    if feature.kind == "number":
+        numbers = column.to_numpy(dtype=np.float64, na_value=np.nan)
+        return write_each(numbers, plain_number, lambda text: localise(words, text))
+    return _by_value(column, lambda x: value_text(feature, x, words))
+
+
 def value_text(feature: Feature, value: Any, words: Words) -> str | None:
     """Return a value as short text, None where it is unknown; addresses are masked."""
     if value is None or pd.isna(value):
@@ -146,7 +156,7 @@ def value_text(feature: Feature, value: Any, words: Words) -> str | None:
     return write_number(words, float(value)) if feature.kind == "number" else mask_addresses(str(value))
 
 
-def _by_value(column: Any, tell: Callable[[Any], str]) -> Told:
+def _by_value(column: Any, tell: Callable[[Any], str | None]) -> Told:
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     return Told(codes, [tell(x) for x in distinct])
 

@@ -24,7 +24,7 @@ from propensity.explain.families import RECENCY, Families, Places, group_familie
 from propensity.explain.phrases import (
     local_clock,
     phrase_column,
-    value_text,
+    value_texts,
 )
 from propensity.explain.points import Points
 from propensity.explain.texts import Codes, Told, fill, tell_cells, write_each
@@ -223,8 +223,7 @@ def _describe_cells(
     """Return each cell's value as short text, and the evidence about such values."""
 
     def value(j: int, rows: Codes) -> Told:
-        codes, distinct = pd.factorize(table[features[j].name].iloc[rows], use_na_sentinel=False)
-        return Told(codes, [value_text(features[j], v, voice.words) for v in distinct])
+        return value_texts(features[j], table[features[j].name].iloc[rows], voice.words)
 
     def evidence(j: int, rows: Codes) -> Told:
         return tell_evidence(voice.evidence, features[j], table[features[j].name].iloc[rows], voice.words)

@@ -53,10 +53,13 @@ def tell_cells(
         The cells that are told; others have no text.
     """
     codes, texts = np.zeros(chosen.shape, dtype=np.int64), [None]
-    for j in np.unique(chosen if wanted is None else chosen[wanted]):
-        row, place = np.nonzero((chosen == j) if wanted is None else (chosen == j) & wanted)
-        told = tell(int(j), row)
-        codes[row, place] = told.codes + len(texts)
+    row, place = np.nonzero(np.ones(chosen.shape, dtype=bool) if wanted is None else wanted)
+    own = chosen[row, place]
+    order = np.argsort(own, kind="stable")
+    found, starts = np.unique(own[order], return_index=True)
+    for j, cells in zip(found, np.split(order, starts[1:]), strict=True) if len(found) else ():
+        told = tell(int(j), row[cells])
+        codes[row[cells], place[cells]] = told.codes + len(texts)
         texts += told.texts  # type: ignore[arg-type]
     return Told(codes, texts)  # type: ignore[arg-type]
 
@@ -78,7 +81,19 @@ def fill(template: str, **parts: Any) -> pa.Array:
     return pc.binary_join_element_wise(*pieces, "")
 
 
-def write_each(numbers: npt.NDArray[np.float64], write: Callable[[float], str]) -> Told:
-    """Return numbers as texts, each different one written once."""
+def write_each(
+    numbers: npt.NDArray[np.float64],
+    write: Callable[[float], str],
+    finish: Callable[[str], str] | None = None,
+) -> Told:
+    """Return numbers as texts, each different one written once.
+
+    Many numbers read alike: what is done to a text belongs into `finish`, which each different text is given
+    to once. NaN has no text.
+    """
     distinct, codes = np.unique(numbers, return_inverse=True)
-    return Told(codes.reshape(numbers.shape).astype(np.int64), [write(float(x)) for x in distinct])
+    written = [None if x != x else write(x) for x in distinct.tolist()]
+    places = {text: i for i, text in enumerate(dict.fromkeys(written))}
+    place = np.array([places[text] for text in written], dtype=np.int64)
+    texts = [text if text is None or finish is None else finish(text) for text in places]
+    return Told(place[codes.reshape(numbers.shape)], texts)

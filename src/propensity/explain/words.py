@@ -159,26 +159,30 @@ def plural_form(language: str, n: float) -> str:
 
 def write_number(words: Words, x: float) -> str:
     """Return a number: whole ones in full, others with one decimal or two digits."""
-    text = f"{int(x):,}" if x == int(x) else f"{x:,.1f}" if abs(x) >= 10 else f"{x:.2g}"
-    return _localise(words, text)
+    return localise(words, plain_number(x))
+
+
+def plain_number(x: float) -> str:
+    """Return what `write_number` does, with a comma for thousands and a point before decimals."""
+    return f"{int(x):,}" if x == int(x) else f"{x:,.1f}" if abs(x) >= 10 else f"{x:.2g}"
 
 
 def write_points(words: Words, points: float) -> str:
     """Return signed points: whole, with one decimal under 1, ``0`` where that would be 0.0."""
     text = f"{round(points):+,d}" if abs(points) >= 0.95 else f"{points:+.1f}"
-    return "0" if text in ("+0.0", "-0.0") else _localise(words, text)
+    return "0" if text in ("+0.0", "-0.0") else localise(words, text)
 
 
 def write_decimal(words: Words, x: float, *, signed: bool = False) -> str:
     """Return a number with one decimal."""
-    return _localise(words, f"{x:+,.1f}" if signed else f"{x:,.1f}")
+    return localise(words, f"{x:+,.1f}" if signed else f"{x:,.1f}")
 
 
 def write_share(words: Words, share: float) -> str:
     """Return a share of 0 to 1 as a whole percentage, with one decimal under 1%."""
     percent = 100 * share
     text = f"{percent:.0f}" if percent == 0 or percent >= 0.95 else f"{percent:.1f}"
-    return say(words, "percent", number=_localise(words, text))
+    return say(words, "percent", number=localise(words, text))
 
 
 def name_subject(words: Words, subject: str) -> str:
@@ -219,7 +223,8 @@ def replace_addresses(text: str, by: str) -> str:
     return ADDRESS.sub(by, text) if re.search("@|%40|＠", text) else text
 
 
-def _localise(words: Words, text: str) -> str:
+def localise(words: Words, text: str) -> str:
+    """Return a number as text with the marks of the language for its comma and point."""
     return text.translate({ord(","): words.texts["thousands"], ord("."): words.texts["decimal"]})
 
 

@@ -119,7 +119,7 @@ def _compute_changes(
 def _count_chunk(
     scores: pd.DataFrame, changes: pd.DataFrame | None, hits: pd.DataFrame, unknown: Mapping[str, int]
 ) -> dict[str, Any]:
-    by_rule = hits[hits["lead_id"].isin(scores["lead_id"])].groupby("rule")["lead_id"].nunique()
+    by_rule = hits.groupby("rule")["lead_id"].nunique()
     counts: dict[str, Any] = {
         "leads": len(scores),
         "tiers": {str(tier): int(n) for tier, n in scores["tier"].value_counts().items()},
