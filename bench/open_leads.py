@@ -12,7 +12,6 @@ ROOT = Path(__file__).parents[1]
 UNTIL = "2026-01-01T00:00:00+00:00"
 DAY = 86_400_000_000
 OLDEST = 180  # days before UNTIL in which leads are created
-EARLIER = 0.97  # of the way from a lead's creation to UNTIL its events lie, at most
 
 
 def write_open_leads(
@@ -76,7 +75,7 @@ def write_open_leads(
         type, asset, campaign, value
         FROM (SELECT lead_id, type, asset, campaign, value, later, created_at + to_microseconds((way *
                 (epoch_us(TIMESTAMPTZ '{UNTIL}') - epoch_us(created_at)))::BIGINT) AS event_at
-            FROM (SELECT floor(pow(random(), 1.5) * {active})::BIGINT AS i, random() * {EARLIER} AS way,
+            FROM (SELECT floor(pow(random(), 1.5) * {active})::BIGINT AS i, random() AS way,
                 floor(random() * (SELECT count(*) FROM kinds))::BIGINT AS kind FROM range({events}))
             JOIN (SELECT i, lead_id, created_at FROM open) USING (i) JOIN kinds USING (kind))""",
         folder / "data" / "events.parquet",
