@@ -11,6 +11,7 @@ BENCHES = {
     "score": "bench.score",
     "explain": "bench.explain",
     "features": "bench.features",
+    "large": "bench.large",
     "train": "bench.train",
     "nightly": "bench.nightly",
     "pipeline": "bench.pipeline",
