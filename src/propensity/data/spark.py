@@ -359,6 +359,10 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]
             return sge.false()
         return sg.or_(arg.eq(self.POS_INF), arg.eq(self.NEG_INF))
 
+    def visit_BitOr(self, _op: Any, *, arg: Any, where: Any) -> Any:  # noqa: N802
+        """Ibis does not know that Spark has it."""
+        return self.agg.bit_or(arg, where=where)
+
     def visit_Cast(self, op: Any, *, arg: Any, to: dt.DataType) -> Any:  # noqa: N802
         kind = op.arg.dtype
         if to.is_string() and kind.is_floating():
