@@ -6,7 +6,7 @@ DuckDB's own, because they are many times as fast there, is put into the words o
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ibis
@@ -21,6 +21,7 @@ _LOCAL = dt.Timestamp(scale=6)
 _EPOCH = ibis.literal("1970-01-01T00:00:00+00:00", UTC)
 _LONGEST_NAME = 63  # bytes: PostgreSQL cuts off what is longer
 DIALECTS = ("postgres", "bigquery", "snowflake")
+_Arguments = Mapping[str, Any]
 
 
 def translate(table: ir.Table, dialect: str) -> ir.Table:
@@ -56,33 +57,54 @@ def translate(table: ir.Table, dialect: str) -> ir.Table:
 
 
 def _speaker(dialect: str) -> Callable[[Any, Any], Any]:
+    words = _WORDS[dialect]
+
     def speak(node: Any, changed: dict[str, Any] | None) -> Any:
+        said = words.get(node.__func_name__ if isinstance(node, ops.ScalarUDF) else type(node).__name__)
         arguments = dict(zip(node.argnames, node.args, strict=True)) if changed is None else changed
-        if isinstance(node, ops.ScalarUDF) and node.__func_name__ == "epoch_us":
-            (moment,) = arguments.values()
-            return moment.to_expr().delta(_EPOCH, unit="microsecond").op()
-        if isinstance(node, ops.ScalarUDF) and node.__func_name__ == "timezone" and dialect != "postgres":
-            zone, moment = (value.to_expr() for value in arguments.values())
-            said = _bigquery_clock(moment, zone) if dialect == "bigquery" else _snowflake_clock(zone, moment)
-            return said.op()
-        if isinstance(node, ops.First) and dialect == "postgres":
-            return ops.ArrayIndex(ops.ArrayCollect(**arguments, distinct=False), 0)
-        if isinstance(node, ops.Round) and dialect == "postgres":
-            return _rounded(arguments["arg"].to_expr()).op()
-        if isinstance(node, ops.Divide) and dialect == "snowflake":
-            # A quotient of whole numbers has six digits after the point there.
-            return ops.Divide(ops.Cast(arguments["left"], dt.float64), arguments["right"])
+        if said is not None:
+            return said(arguments).op()
         return node if changed is None else node.__recreate__(changed)
 
     return speak
 
 
-def _rounded(number: ir.FloatingColumn) -> ir.IntegerColumn:
+def _epoch_us(arguments: _Arguments) -> ir.IntegerColumn:
+    (moment,) = _values(arguments)
+    return moment.delta(_EPOCH, unit="microsecond")
+
+
+def _first(arguments: _Arguments) -> ir.Value:
+    return ops.ArrayIndex(ops.ArrayCollect(**arguments, distinct=False), 0).to_expr()
+
+
+def _float_quotient(arguments: _Arguments) -> ir.FloatingColumn:
+    left, right = _values(arguments)
+    return left.cast("float64") / right
+
+
+def _bit_count(arguments: _Arguments) -> ir.IntegerColumn:
+    """Count the bits of whole numbers from 0 by adding them in pairs, fours and eights.
+
+    The rest of a division by 255 is the sum of its bytes.
+    """
+    (mask,) = _values(arguments)
+    pairs = mask - ((mask >> 1) & 0x5555555555555555)
+    fours = (pairs & 0x3333333333333333) + ((pairs >> 2) & 0x3333333333333333)
+    return (((fours + (fours >> 4)) & 0x0F0F0F0F0F0F0F0F) % 255).cast("int8")
+
+
+def _rounded(arguments: _Arguments) -> ir.IntegerColumn:
     """Round halves away from zero; PostgreSQL rounds them to even."""
+    number = arguments["arg"].to_expr()
     size = number.abs()
     whole = size.floor()
     rounded = whole + ibis.ifelse(size - whole >= 0.5, 1, 0)
     return ibis.ifelse(number < 0, -rounded, rounded)
+
+
+def _values(arguments: _Arguments) -> list[Any]:
+    return [value.to_expr() for value in arguments.values()]
 
 
 def _check_names(table: ir.Table) -> None:
@@ -94,11 +116,43 @@ def _check_names(table: ir.Table) -> None:
         )
 
 
+@ibis.udf.scalar.builtin(name="int8shl", signature=((dt.int64, dt.int32), dt.int64))  # type: ignore[untyped-decorator]
+def _int8shl(number: Any, places: Any) -> Any:
+    """PostgreSQL's ``<<`` of long numbers; of a literal it takes the short one."""
+
+
 @ibis.udf.scalar.builtin(name="datetime", signature=((UTC, dt.string), _LOCAL))  # type: ignore[untyped-decorator]
-def _bigquery_clock(moment: Any, zone: Any) -> Any:
+def _datetime(moment: Any, zone: Any) -> Any:
     """BigQuery's conversion of a moment to the clock of a zone."""
 
 
 @ibis.udf.scalar.builtin(name="convert_timezone", signature=((dt.string, UTC), _LOCAL))  # type: ignore[untyped-decorator]
-def _snowflake_clock(zone: Any, moment: Any) -> Any:
+def _convert_timezone(zone: Any, moment: Any) -> Any:
     """Snowflake's conversion of a moment to the clock of a zone."""
+
+
+def _shifted(arguments: _Arguments) -> ir.IntegerColumn:
+    number, places = _values(arguments)
+    return _int8shl(number, places.cast("int32"))
+
+
+# What DuckDB's functions, and operations that mean another thing there, are in each dialect.
+_WORDS: dict[str, dict[str, Callable[[_Arguments], Any]]] = {
+    "postgres": {
+        "epoch_us": _epoch_us,
+        "bit_count": _bit_count,
+        "First": _first,
+        "Round": _rounded,
+        "BitwiseLeftShift": _shifted,
+    },
+    "bigquery": {
+        "epoch_us": _epoch_us,
+        "timezone": lambda arguments: _datetime(*reversed(_values(arguments))),
+    },
+    "snowflake": {
+        "epoch_us": _epoch_us,
+        "bit_count": _bit_count,
+        "timezone": lambda arguments: _convert_timezone(*_values(arguments)),
+        "Divide": _float_quotient,  # a quotient of whole numbers has six digits after the point there
+    },
+}
