@@ -100,6 +100,23 @@ def test_feature_tables_of_any_size(predictor, given):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+        lambda frame: frame.astype(object),
+        lambda frame: frame.astype(dict.fromkeys(frame.select_dtypes("str"), "category")),
+        lambda frame: frame[frame.columns[::-1]],
+        lambda frame: frame.set_index(frame.columns[0], drop=False),
+    ],
+)
+def test_small_frames_of_any_kind_read_as_large_ones(predictor, given, change):
+    leads, events = given
+    expected = predictor.score(leads, events, AS_OF).head(8)
+    mine = events[events["lead_id"].isin(leads["lead_id"].head(8))]
+    check_same(predictor.score(change(leads.head(8)), change(mine), AS_OF), expected)
+
+
+@pytest.mark.parametrize(
     ("column", "make"),
     [
         ("created_at", lambda at: at.isoformat()),

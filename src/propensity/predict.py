@@ -8,7 +8,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -365,7 +365,7 @@ class Predictor:
 
     def _few_features(
         self, leads: Any, events: pd.DataFrame | None, as_of: Any
-    ) -> tuple[list[str], Sequence[Row], list[Hit]] | None:
+    ) -> tuple[tuple[str, ...], Sequence[Row], list[Hit]] | None:
         """Return names and rows of the feature table and the rules met, without frames or the engine.
 
         None where leads are many, or it takes the engine or the long way to say what is wrong.
@@ -382,7 +382,7 @@ class Predictor:
         if tables is None:
             return None
         passed = tables["leads"]
-        spine = spine_rows(passed.rows, passed.schema.names, self._moments(as_of, now, len(passed.rows)))
+        spine = spine_rows(passed.rows, passed.names, self._moments(as_of, now, len(passed.rows)))
         if spine is None:
             return None
         key = tuple(id(table.schema) for table in tables.values())
@@ -397,7 +397,7 @@ class Predictor:
         given = {"spine": spine, **{name: table.rows for name, table in tables.items()}}
         try:
             hits = [Hit(*hit) for hit in rules.run({"leads": passed.rows})]
-            return features.schema.names, features.run(given), hits
+            return features.names, features.run(given), hits
         except Declined:
             return None
 
@@ -450,7 +450,7 @@ class Predictor:
         if as_of is None:
             as_of = now if self.bundle.plan.dated else pd.NaT
         zone = self.params.data.timezone
-        if np.ndim(as_of) == 0:
+        if isinstance(as_of, datetime) or np.ndim(as_of) == 0:
             return [in_utc(as_of, zone)] * n
         moments = list(as_of)
         if len(moments) != n:
@@ -568,19 +568,21 @@ def amounts_of(bundle: Bundle, params: Params) -> AmountModel:
 
 
 def _score_few(
-    bundle: Bundle, names: list[str], rows: Sequence[Row], hits: list[Hit], previous: Mapping[str, str]
+    bundle: Bundle, names: tuple[str, ...], rows: Sequence[Row], hits: list[Hit], previous: Mapping[str, str]
 ) -> pd.DataFrame:
     scores, unknown = few_scorer(bundle).score(names, rows, hits, previous)
     log_unknown(bundle, unknown, len(rows))
     return scores
 
 
-def _rows_of(table: pd.DataFrame, disqualified: pd.DataFrame) -> tuple[list[str], list[Row], list[Hit]]:
+def _rows_of(
+    table: pd.DataFrame, disqualified: pd.DataFrame
+) -> tuple[tuple[str, ...], Sequence[Row], list[Hit]]:
     """Return a feature table and rules met as plain rows, None where a value is missing."""
     plain = table if table["as_of"].isna().all() else table.assign(as_of=table["as_of"].array.asi8)
-    rows = plain.to_numpy(dtype=object).tolist()
+    rows = plain.to_numpy(dtype=object, na_value=cast(Any, None)).tolist()
     hits = [Hit(*hit) for hit in disqualified[list(Hit._fields)].itertuples(index=False)]
-    return list(table.columns), [[None if pd.isna(value) else value for value in row] for row in rows], hits
+    return tuple(table.columns), rows, hits
 
 
 def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:

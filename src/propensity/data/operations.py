@@ -43,6 +43,8 @@ def operation(node: Any) -> tuple[Make, Sequence[Any]]:
         return (lambda: Constant(value)), ()
     if isinstance(node, ops.ScalarUDF):
         return _engine_function(node)
+    if kind in _JOINED:
+        return _JOINED[kind](_parts(node, kind))
     if kind in _PLAIN:
         return _PLAIN[kind], node.args
     if kind in _COMPARED:
@@ -61,7 +63,7 @@ def strict(function: Callable[..., Any]) -> Make:
         if len(arguments) == 1:
             return _strict_of_one(function, *arguments)
         if len(arguments) == 2 and isinstance(arguments[1], Constant) and arguments[1].value is not None:
-            return _strict_of_one(function, arguments[0], arguments[1].value)
+            return _strict_with(function, arguments[0], arguments[1].value)
 
         def of(row: Row) -> Any:
             values = [argument(row) for argument in arguments]
@@ -75,10 +77,18 @@ def strict(function: Callable[..., Any]) -> Make:
     return make
 
 
-def _strict_of_one(function: Callable[..., Any], argument: Of, *others: Any) -> Of:
+def _strict_of_one(function: Callable[[Any], Any], argument: Of) -> Of:
     def of(row: Row) -> Any:
         value = argument(row)
-        return None if value is None else function(value, *others)
+        return None if value is None else function(value)
+
+    return of
+
+
+def _strict_with(function: Callable[[Any, Any], Any], argument: Of, other: Any) -> Of:
+    def of(row: Row) -> Any:
+        value = argument(row)
+        return None if value is None else function(value, other)
 
     return of
 
@@ -121,18 +131,58 @@ def _either(*parts: Of) -> Of:
     return known[0] if len(known) == 1 else of
 
 
+def _any_true(*parts: Of) -> Of:
+    """Two-valued or: whether any part is true, be the others false or null."""
+    known = [part for part in parts if not isinstance(part, Constant) or part.value is True]
+
+    def of(row: Row) -> bool:
+        for part in known:  # noqa: SIM110 - a generator costs as much as the parts
+            if part(row) is True:
+                return True
+        return False
+
+    return of
+
+
+def _parts(node: Any, kind: Any) -> list[Any]:
+    """Return the conditions that are joined by one kind of operation."""
+    return [*_parts(node.left, kind), *_parts(node.right, kind)] if type(node) is kind else [node]
+
+
+def _disjunction(parts: Sequence[Any]) -> tuple[Make, Sequence[Any]]:
+    """Return how conditions are joined by or; null need not be told where it counts as false in all."""
+    if all(type(p) is ops.Coalesce and len(p.arg) == 2 and _is_false(p.arg[1]) for p in parts):
+        return _any_true, [part.arg[0] for part in parts]
+    return _either, parts
+
+
+def _is_false(node: Any) -> bool:
+    return isinstance(node, ops.Literal) and node.value is False
+
+
 def _choose(condition: Of, yes: Of, no: Of) -> Of:
     """``if condition then yes else no``; null counts as no."""
     return lambda row: yes(row) if condition(row) is True else no(row)
 
 
 def _first_given(*parts: Of) -> Of:
+    if len(parts) == 2 and isinstance(parts[1], Constant):
+        return _given_or(parts[0], parts[1].value)
+
     def of(row: Row) -> Any:
         for part in parts:
             value = part(row)
             if value is not None:
                 return value
         return None
+
+    return of
+
+
+def _given_or(part: Of, otherwise: Any) -> Of:
+    def of(row: Row) -> Any:
+        value = part(row)
+        return otherwise if value is None else value
 
     return of
 
@@ -297,12 +347,11 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Ma
     return make
 
 
-def _count(rows: list[Row]) -> int:
-    return len(rows)
-
-
 def _smallest(rows: list[Row], of: Of) -> Any:
-    return min((v for v in map(of, rows) if v is not None), key=scalars.rank, default=None)
+    given = [value for value in map(of, rows) if value is not None]
+    if given and isinstance(given[0], float):
+        return min(given, key=scalars.rank)
+    return min(given, default=None)
 
 
 def _any_bit(rows: list[Row], of: Of) -> Any:
@@ -312,8 +361,6 @@ def _any_bit(rows: list[Row], of: Of) -> Any:
 
 def _total(rows: list[Row], of: Of) -> Any:
     given = [value for value in map(of, rows) if value is not None]
-    if not all(isinstance(value, int) for value in given):
-        raise Declined("a sum of floats, which depends on the order")
     return sum(given) if given else None
 
 
@@ -326,8 +373,6 @@ def _earliest(rows: list[Row], of: Of, *keys: Of) -> Any:
 
 
 _PLAIN: dict[type, Make] = {
-    ops.And: both,
-    ops.Or: _either,
     ops.Not: strict(operator.not_),
     ops.IsNull: _is_null,
     ops.NotNull: _not_null,
@@ -345,6 +390,10 @@ _PLAIN: dict[type, Make] = {
     ops.ExtractHour: strict(scalars.hour),
     ops.ExtractMonth: strict(scalars.month),
     ops.DayOfWeekIndex: strict(scalars.weekday),
+}
+_JOINED: dict[type, Callable[[Sequence[Any]], tuple[Make, Sequence[Any]]]] = {
+    ops.And: lambda parts: (both, parts),
+    ops.Or: _disjunction,
 }
 _COMPARED: dict[type, Callable[..., Any]] = {
     ops.Equals: operator.eq,
@@ -374,9 +423,8 @@ _MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Multiply: _arithmetic(operator.mul),
     ops.BitwiseLeftShift: _arithmetic(operator.lshift),
 }
-# From a group's rows, and what the arguments are of each, to one value.
+# From some rows of a group, one at least, and what the arguments are of each, to one value.
 AGGREGATES: dict[type, Callable[..., Any]] = {
-    ops.CountStar: _count,
     ops.Min: _smallest,
     ops.Sum: _total,
     ops.BitOr: _any_bit,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 
 import ibis
 import pandas as pd
@@ -42,11 +42,14 @@ class PlainTable:
     ----------
     schema : pyarrow schema
         The columns; with those of a canonical table there are some that are of no use any more.
+    names : tuple of str
+        Those of the columns.
     rows : list of tuple
         Moments are microseconds since 1970.
     """
 
     schema: pa.Schema
+    names: tuple[str, ...]
     rows: list[Row]
 
 
@@ -77,7 +80,7 @@ class PlainReader:
         try:
             found = {"leads": self._judge("leads", leads, moment, None)}
             if events is not None and "events" in self._specs:
-                names = found["leads"].schema.names
+                names = found["leads"].names
                 places = names.index("lead_id"), names.index("created_at")
                 known = [tuple(row[place] for place in places) for row in found["leads"].rows]
                 found["events"] = self._judge("events", events, moment, known)
@@ -95,13 +98,13 @@ class PlainReader:
         numbers = range(1, n + 1)
         raw = list(zip(*columns, [""] * n, numbers, numbers, [moment] * n, strict=True))
         judged = judge.run({RAW: raw} if leads is None else {RAW: raw, LEADS: leads})
-        bad = judge.schema.names.index(BAD)
+        bad = judge.names.index(BAD)
         if any(row[bad] for row in judged) or (len(judged) > 1 and repeat.run({JUDGED: judged})):
             raise Declined("a bad row")
-        return PlainTable(judge.schema, judged)
+        return PlainTable(judge.schema, judge.names, judged)
 
     def _layout(self, name: str, given: Any) -> _Layout:
-        names = tuple(given) if isinstance(given, Mapping) else tuple(given.columns)
+        names = tuple(given) if isinstance(given, Mapping) else tuple(given.columns.tolist())
         key = (name, names)
         if key not in self._layouts:
             self._layouts[key] = self._make_layout(name, names)
@@ -173,17 +176,16 @@ def _to_value(value: Any) -> tuple[Any, Any]:
 
 def _to_list(column: pd.Series[Any]) -> tuple[Any, list[Any]]:
     """Return the kind of a column, and its values; NaN is missing, as everywhere in pandas."""
-    kind = column.dtype
+    kind, held = column.dtype, cast(Any, column.array)
     if isinstance(kind, pd.StringDtype):
-        return "string", [None if value is pd.NA or value != value else value for value in column.tolist()]
+        return "string", pa.array(held, from_pandas=True).to_pylist()
     if kind == "float64":
         return "float64", [None if value != value else value for value in column.tolist()]
-    if kind in ("int64", "bool"):
+    if kind.kind == "M" and getattr(held, "unit", None) == "us":
+        moments = [None if value == -_LONG else value for value in held.asi8.tolist()]
+        return (_CLOCK if held.tz is None else MOMENT), moments
+    if kind == "int64" or kind == "bool":
         return ("int64" if kind == "int64" else "boolean"), column.tolist()
-    if kind.kind == "M" and getattr(kind, "unit", "us") == "us":
-        whole = column.array.asi8.tolist()
-        moments = [None if value == -_LONG else value for value in whole]
-        return (MOMENT if isinstance(kind, pd.DatetimeTZDtype) else _CLOCK), moments
     if kind == "object":
         values = [None if value is None or value != value else value for value in column.tolist()]
         if all(value is None for value in values):

@@ -37,6 +37,13 @@ class RowProgram:
     expression : ibis table
         Over unbound tables.
 
+    Attributes
+    ----------
+    schema : pyarrow schema
+        Of what it gives.
+    names : tuple of str
+        The columns in it.
+
     Raises
     ------
     Declined
@@ -45,12 +52,13 @@ class RowProgram:
 
     def __init__(self, expression: ir.Table) -> None:
         self.schema = expression.schema().to_pyarrow()
+        self.names = tuple(self.schema.names)
         # A step's function takes the results of earlier steps; the tables handed in are result 0.
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
         self._relations: dict[Any, _Relation] = {}
         found = self._table(expression.op())
         self._result = found.slot
-        self._pick = _picker([found.columns[name] for name in self.schema.names], found.width)
+        self._pick = _picker([found.columns[name] for name in self.names], found.width)
 
     def compute(self, tables: Mapping[str, pa.Table]) -> pa.Table:
         """Compute the expression from Arrow tables to one; raises as `run`."""
@@ -146,8 +154,9 @@ class RowProgram:
         def number(rows: Rows) -> Rows:
             numbers = [0] * len(rows)
             for group in _group(range(len(rows)), [keys(row) for row in rows]):
-                for place, i in enumerate(sorted(group, key=lambda i: order(rows[i]))):
-                    numbers[i] = place
+                if len(group) > 1:
+                    for place, i in enumerate(sorted(group, key=lambda i: order(rows[i]))):
+                        numbers[i] = place
             return [(*row, n) for row, n in zip(rows, numbers, strict=True)]
 
         self._append(node, relation, self._step(number, relation.slot))
@@ -298,6 +307,10 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     return replace(made, columns=columns | dict(zip(node.metrics, places, strict=True)), known={})
 
 
+def _has_value(reduction: Any) -> bool:
+    return isinstance(getattr(reduction, "arg", None), ops.Value)
+
+
 class _Selections:
     """The rows of a group that conditions leave, each made from those that all but its last one leave."""
 
@@ -326,16 +339,20 @@ def _reducer(
     program: RowProgram, node: Any, relation: _Relation, selections: _Selections
 ) -> tuple[int, Callable[[Rows], Any]]:
     """Return which rows of a group are reduced, and how."""
+    selected = selections.add(() if node.where is None else _conditions(node.where))
+    if isinstance(node, ops.CountStar):
+        return selected, len
     if type(node) not in AGGREGATES:
         raise Declined(type(node).__name__)
-    reduce_rows, arguments = AGGREGATES[type(node)], [] if isinstance(node, ops.CountStar) else [node.arg]
+    if isinstance(node, ops.Sum) and not (node.arg.dtype.is_integer() or node.arg.dtype.is_boolean()):
+        raise Declined("a sum of floats, which depends on the order")
+    reduce_rows, arguments = AGGREGATES[type(node)], [node.arg]
     if isinstance(node, ops.First):
         if node.include_null or not node.order_by or not all(key.ascending for key in node.order_by):
             raise Declined("the first without an ascending order")
         arguments += [key.arg for key in node.order_by]
-    selected = selections.add(() if node.where is None else _conditions(node.where))
     values = [program._value(argument, relation) for argument in arguments]
-    return selected, reduce_rows if not values else lambda rows: reduce_rows(rows, *values)
+    return selected, lambda rows: reduce_rows(rows, *values) if rows else None
 
 
 def _conditions(node: Any) -> tuple[Any, ...]:

@@ -45,7 +45,8 @@ def assign_tiers(
         for name in above:
             lowest = lower_by(float(cutoffs[name]["probability"]), hold)
             above[name] = above[name] | (had[name] & (probability >= lowest))
-    return np.select([disqualified, above["sql"], above["mql"]], ["disqualified", "sql", "mql"], "nurture")
+    pursued = np.where(above["sql"], "sql", np.where(above["mql"], "mql", "nurture"))
+    return np.where(disqualified, "disqualified", pursued)
 
 
 def lower_by(probability: float, points: float) -> float:

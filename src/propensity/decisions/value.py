@@ -85,8 +85,8 @@ def value_interval(
 
 def touch_costs(tier: npt.NDArray[np.str_], value: ValueParams) -> Vector:
     """Return what a lead of each tier costs: an SQL a sales touch, an MQL or a nurtured lead the nurture."""
-    costs = np.select([tier == "sql", tier == "disqualified"], [value.sales_touch, 0.0], value.nurture)
-    return costs.astype(np.float64)
+    others = np.where(tier == "disqualified", 0.0, float(value.nurture))
+    return np.where(tier == "sql", float(value.sales_touch), others)
 
 
 def gain_of_call(p: Vector, value: ValueParams) -> Vector:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 
 import numpy as np
 import numpy.typing as npt
@@ -94,9 +96,14 @@ def group_families(points: Points, features: list[Feature]) -> Families:
 def group_row(values: Sequence[float], grouping: Grouping) -> tuple[list[int], list[int], list[float]]:
     """Do for a single row what `group_families` does, to the last bit: spokesman, told and sums."""
     sizes = [abs(value) for value in values]
-    spokesman = [max(own, key=sizes.__getitem__) for own in grouping.columns]
-    told = [max(own, key=sizes.__getitem__) for own in grouping.amounts]
-    sums = [sum_in_order([values[j] for j in own]) for own in grouping.columns]
+    spokesman, told = (
+        [own[0] if len(own) == 1 else max(own, key=sizes.__getitem__) for own in columns]
+        for columns in (grouping.columns, grouping.amounts)
+    )
+    sums = [
+        0.0 + values[own[0]] if len(own) == 1 else sum_in_order([values[j] for j in own])
+        for own in grouping.columns
+    ]
     for k, types in grouping.alike:
         strongest = max(types, key=lambda i: abs(sums[i]))
         activity, event_type = sums[k], sums[strongest]
@@ -109,10 +116,7 @@ def group_row(values: Sequence[float], grouping: Grouping) -> tuple[list[int], l
 
 def sum_in_order(values: Iterable[float]) -> float:
     """Return the sum of values added one after another, as `add_columns` adds."""
-    total = 0.0
-    for value in values:
-        total += value
-    return total
+    return reduce(add, values, 0.0)
 
 
 def weightiest_families(families: Families, most: int) -> Places:

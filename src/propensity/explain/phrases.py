@@ -25,6 +25,7 @@ from propensity.features.catalogue import Feature
 
 DAY_US = 86_400_000_000
 LAST_HOUR = -1  # what `days_back` gives for the last hour, whatever the calendar says
+DAYS, AMOUNT, PLAIN = "days", "amount", "plain"
 AMOUNTS = frozenset({"count", "value", "assets", "active_days"})
 
 Whole = npt.NDArray[np.int64]
@@ -93,35 +94,57 @@ def phrase_column(
     Told
         Of each row, without a capital letter or a full stop.
     """
-    if feature.statistic == "days_since" or feature.name == "age_days":
-        return _by_value(_days_ago(column, clock), lambda n: _phrase_days(feature, n, words))
-    if last is None or feature.statistic not in AMOUNTS:
-        return _by_value(column, lambda x: phrase(feature, x, words))
+    kind = phrase_kind(feature, dated=last is not None)
+    if kind == DAYS:
+        return _by_value(_days_ago(column, clock), lambda n: phrase_cell(kind, feature, n, None, words))
+    if last is None or kind != AMOUNT:
+        return _by_value(column, lambda x: phrase_cell(kind, feature, x, None, words))
     codes, distinct = pd.factorize(column, use_na_sentinel=False)
     ago, agos = pd.factorize(_days_ago(last, clock), use_na_sentinel=False)
     pairs, place = np.unique(codes * len(agos) + ago, return_inverse=True)
-    told = [_phrase_amount(feature, distinct[p // len(agos)], agos[p % len(agos)], words) for p in pairs]
-    return Told(place, [*told])
+    cells = [(distinct[p // len(agos)], agos[p % len(agos)]) for p in pairs]
+    return Told(place, [phrase_cell(kind, feature, amount, n, words) for amount, n in cells])
 
 
-def phrase_value(feature: Feature, value: Any, words: Words, *, clock: int, last: float | None = None) -> str:
-    """Say of a single row what `phrase_column` says of many.
+def phrase_kind(feature: Feature, *, dated: bool) -> str:
+    """Return what a phrase about a feature is made of: `DAYS` back, an `AMOUNT` and when last, or `PLAIN`.
 
     Parameters
     ----------
     feature : Feature
-    value : number, str or None
-    words : Words
-    clock : int
-        As `local_clock`.
-    last : float, optional
-        Days since the last time, of the same behaviour; NaN where it never happened.
+    dated : bool
+        Whether it is known when the same behaviour was last seen.
     """
     if feature.statistic == "days_since" or feature.name == "age_days":
-        return _phrase_days(feature, _midnights(np.nan if value is None else value, clock), words)
-    if last is None or feature.statistic not in AMOUNTS:
-        return phrase(feature, value, words)
-    return _phrase_amount(feature, value, _midnights(last, clock), words)
+        return DAYS
+    return AMOUNT if dated and feature.statistic in AMOUNTS else PLAIN
+
+
+def phrase_cell(kind: str, feature: Feature, value: Any, ago: float | None, words: Words) -> str:
+    """Say what a value is.
+
+    Parameters
+    ----------
+    kind : str
+        As `phrase_kind`.
+    feature : Feature
+    value : number, str or None
+        Of `DAYS`, the midnights since.
+    ago : float or None
+        Of an `AMOUNT`, the midnights since the last time.
+    words : Words
+    """
+    if kind == DAYS:
+        return _phrase_days(feature, value, words)
+    return _phrase_amount(feature, value, ago, words) if kind == AMOUNT else phrase(feature, value, words)
+
+
+def midnights_back(days: float | None, clock: int) -> int | None:
+    """Return what `days_back` does, of a single number; None of None."""
+    if days is None:
+        return None
+    then = clock - round(days * DAY_US)
+    return LAST_HOUR if days < 1 / 24 else clock // DAY_US - then // DAY_US
 
 
 def phrase(feature: Feature, value: Any, words: Words) -> str:
@@ -169,22 +192,14 @@ def _days_ago(column: pd.Series[Any], clock: Whole) -> npt.NDArray[np.float64]:
     return found
 
 
-def _midnights(days: float, clock: int) -> float:
-    """Return what `days_back` does of a single number, NaN of NaN."""
-    if days != days:
-        return days
-    then = clock - round(days * DAY_US)
-    return LAST_HOUR if days < 1 / 24 else clock // DAY_US - then // DAY_US
-
-
-def _phrase_amount(feature: Feature, amount: Any, ago: float, words: Words) -> str:
-    if pd.isna(ago):
+def _phrase_amount(feature: Feature, amount: Any, ago: float | None, words: Words) -> str:
+    if ago is None or pd.isna(ago):
         return _never(feature, words) if amount == 0 else phrase(feature, amount, words)
     return say(words, "last", what=phrase(feature, amount, words), ago=_ago(ago, words))
 
 
-def _phrase_days(feature: Feature, n: float, words: Words) -> str:
-    if pd.isna(n):
+def _phrase_days(feature: Feature, n: float | None, words: Words) -> str:
+    if n is None or pd.isna(n):
         return _never(feature, words) if feature.statistic == "days_since" else _unknown(feature, words)
     if feature.name == "age_days":
         return say(words, "created", ago=_ago(n, words))

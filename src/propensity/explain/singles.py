@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
 from propensity.explain.evidence import place_value, tell_place
 from propensity.explain.families import RECENCY, find_grouping, group_row, sum_in_order
 from propensity.explain.lifts import LEAST, is_not_done
-from propensity.explain.phrases import phrase_value, value_text
+from propensity.explain.phrases import AMOUNT, DAYS, midnights_back, phrase_cell, phrase_kind, value_text
 from propensity.explain.reasons import OTHER, Voice
 from propensity.explain.words import capital, say, write_decimal, write_points
 from propensity.features.catalogue import Feature
+
+# Phrases kept, most of which are said again and again; then all are forgotten.
+REMEMBERED = 5000
 
 
 class Teller:
@@ -32,6 +33,11 @@ class Teller:
         self._last = [recency.get(feature.family) for feature in features]
         self._other = say(voice.words, "other")
         self._evidence: dict[tuple[int, int], str] = {}
+        self._kinds = [
+            phrase_kind(feature, dated=last is not None)
+            for feature, last in zip(features, self._last, strict=True)
+        ]
+        self._phrases: dict[tuple[int, Any, Any], str] = {}
 
     def tell(
         self,
@@ -58,7 +64,7 @@ class Teller:
             Named reasons.
         """
         spokesman, told, sums = group_row(points, self._grouping)
-        order = sorted(range(len(sums)), key=lambda k: -abs(sums[k]))[:most]
+        order = sorted(range(len(sums)), key=[-abs(x) for x in sums].__getitem__)[:most]
         reasons = [
             self._tell_one(spokesman[k], self._phrase(told[k], values, clock), sums[k], values)
             for k in order
@@ -93,9 +99,17 @@ class Teller:
         return self._evidence[j, place]
 
     def _phrase(self, j: int, values: Sequence[Any], clock: int) -> str:
-        place = self._last[j]
-        last = None if place is None else np.nan if values[place] is None else values[place]
-        return phrase_value(self._features[j], values[j], self._voice.words, clock=clock, last=last)
+        kind, last, value, ago = self._kinds[j], self._last[j], values[j], None
+        if kind == DAYS:
+            value = midnights_back(value, clock)
+        elif kind == AMOUNT and last is not None:
+            ago = midnights_back(values[last], clock)
+        key = (j, value, ago)
+        if key not in self._phrases:
+            if len(self._phrases) >= REMEMBERED:
+                self._phrases.clear()
+            self._phrases[key] = phrase_cell(kind, self._features[j], value, ago, self._voice.words)
+        return self._phrases[key]
 
     def _tell_lifts(
         self,

@@ -137,7 +137,7 @@ def say(words: Words, key: str, n: float | None = None, /, **values: str) -> str
     template = words.texts[key]
     if n is not None:
         values.setdefault("n", write_number(words, n))
-    if isinstance(template, Mapping):
+    if not isinstance(template, str):
         template = template[plural_form(words.language, 0 if n is None else n)]
     return str(template.format_map(values))
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,11 @@ class Calibrator:
             return np.asarray(
                 n["c"] - n["a"] * np.logaddexp(0.0, -margin) + n["b"] * np.logaddexp(0.0, margin)
             )
-        return _interpolate(margin, np.asarray(n["margins"]), np.asarray(n["log_odds"]))
+        return _interpolate(margin, *self._knots)
+
+    @cached_property
+    def _knots(self) -> tuple[Vector, Vector]:
+        return np.asarray(self.numbers["margins"]), np.asarray(self.numbers["log_odds"])
 
     def shifted(self, shift: float) -> Calibrator:
         """Return the map with `shift` added to its log-odds, which leaves every order as it is."""

@@ -57,14 +57,12 @@ class Encoding:
         return {name: pd.Index(found, dtype="object") for name, found in self.levels.items()}
 
     @cached_property
-    def codes(self) -> list[dict[str, int] | None]:
-        """Of each feature the code of every level, None of a number."""
-        return [
-            None
-            if feature.kind == "number"
-            else {level: FIRST_LEVEL + i for i, level in enumerate(self.levels[feature.name])}
-            for feature in self.features
-        ]
+    def codes(self) -> dict[int, dict[str, int]]:
+        """The code of each level, by the place of the category."""
+        return {
+            i: {level: FIRST_LEVEL + code for code, level in enumerate(self.levels[self.names[i]])}
+            for i in self.categories
+        }
 
     def n_codes(self, feature: str) -> int:
         """How many codes a category has, missing and other included."""
@@ -154,20 +152,13 @@ def encode_rows(rows: Sequence[Sequence[Any]], encoding: Encoding) -> tuple[Matr
         The values of each row, in the order of the encoding's features; None where one is missing.
     encoding : Encoding
     """
-    coded, unseen = [], {}
-    for row in rows:
-        codes = []
-        for value, levels in zip(row, encoding.codes, strict=True):
-            if levels is None:
-                codes.append(np.nan if value is None else value)
-            elif value is None:
-                codes.append(MISSING)
-            else:
-                codes.append(levels.get(value, OTHER))
-        coded.append(codes)
-    for i in encoding.categories:
-        known = encoding.codes[i] or {}
-        n = sum(row[i] is not None and row[i] not in known for row in rows)
+    coded = [[np.nan if value is None else value for value in row] for row in rows]
+    unseen = {}
+    for i, known in encoding.codes.items():
+        n = 0
+        for row, codes in zip(rows, coded, strict=True):
+            codes[i] = MISSING if row[i] is None else known.get(row[i], OTHER)
+            n += codes[i] == OTHER
         if n:
             unseen[encoding.names[i]] = n
     return np.array(coded, dtype=np.float64), unseen

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -112,7 +113,12 @@ def widen(matrix: Matrix, statistics: Mapping[int, Vector]) -> Matrix:
     statistics : dict
         Place to a value for each row, in the order of the new columns.
     """
-    wide = np.column_stack([matrix, *statistics.values()])
+    n_rows, n_features = matrix.shape
+    order: Literal["F", "C"] = "F" if matrix.flags.f_contiguous else "C"
+    wide = np.empty((n_rows, n_features + len(statistics)), order=order)
+    wide[:, :n_features] = matrix
+    for column, values in enumerate(statistics.values(), start=n_features):
+        wide[:, column] = values
     for j in statistics:
         wide[:, j] = own_codes(matrix[:, j])
     return wide
