@@ -64,6 +64,8 @@ def strict(function: Callable[..., Any]) -> Make:
             return _strict_of_one(function, *arguments)
         if len(arguments) == 2 and isinstance(arguments[1], Constant) and arguments[1].value is not None:
             return _strict_with(function, arguments[0], arguments[1].value)
+        if len(arguments) == 2:
+            return _strict_of_two(function, *arguments)
 
         def of(row: Row) -> Any:
             values = [argument(row) for argument in arguments]
@@ -81,6 +83,17 @@ def _strict_of_one(function: Callable[[Any], Any], argument: Of) -> Of:
     def of(row: Row) -> Any:
         value = argument(row)
         return None if value is None else function(value)
+
+    return of
+
+
+def _strict_of_two(function: Callable[[Any, Any], Any], first: Of, second: Of) -> Of:
+    def of(row: Row) -> Any:
+        one = first(row)
+        if one is None:
+            return None
+        other = second(row)
+        return None if other is None else function(one, other)
 
     return of
 

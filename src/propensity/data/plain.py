@@ -30,6 +30,7 @@ from propensity.data.values import UTC as MOMENT
 from propensity.params import Params
 
 _CLOCK = "timestamp(6)"
+_EMPTY = {"number": "float64", "amount": "float64", "moment": MOMENT, "past": MOMENT}
 _BESIDE = {FILE: "string", ROW: "int64", POSITION: "int64", NOW: MOMENT}
 _LONG = 2**63
 
@@ -90,7 +91,7 @@ class PlainReader:
 
     def _judge(self, name: str, given: Any, moment: int, leads: list[Row] | None) -> PlainTable:
         layout = self._layout(name, given)
-        kinds, columns = _to_columns(given, layout.columns)
+        kinds, columns = _to_columns(given, layout.columns, layout.empty)
         n = len(columns[0]) if columns else 0
         if not 0 <= n <= FEW_ROWS:
             raise Declined(n)
@@ -118,7 +119,12 @@ class PlainReader:
         if name == "leads":
             spec = with_attributes(optional_order(spec, names), self._types)
         sound = all(names.count(column) == 1 for column in spec.raw_columns)
-        return _Layout(spec, spec.raw_columns) if sound and spec.raw_columns else None
+        if not sound or not spec.raw_columns:
+            return None
+        # A program serves one combination of kinds. Of what is missing any kind may be told, but where a row
+        # cannot do without it.
+        kinds = {f.raw: "null" if f.required else _EMPTY.get(f.kind, "string") for f in reversed(spec.fields)}
+        return _Layout(spec, spec.raw_columns, tuple(kinds[column] for column in spec.raw_columns))
 
 
 @dataclass
@@ -127,6 +133,7 @@ class _Layout:
 
     spec: TableSpec
     columns: tuple[str, ...]
+    empty: tuple[Any, ...]
     _programs: dict[tuple[Any, ...], tuple[RowProgram, RowProgram]] = field(default_factory=dict)
 
     def programs(self, kinds: tuple[Any, ...]) -> tuple[RowProgram, RowProgram]:
@@ -141,30 +148,34 @@ class _Layout:
         return self._programs[kinds]
 
 
-def _to_columns(given: Any, names: Sequence[str]) -> tuple[tuple[Any, ...], list[list[Any]]]:
-    """Return the kind of each column, and its values."""
+def _to_columns(
+    given: Any, names: Sequence[str], empty: Sequence[Any]
+) -> tuple[tuple[Any, ...], list[list[Any]]]:
+    """Return the kind of each column, and its values; of those that are all missing, the kind in `empty`."""
     if isinstance(given, Mapping):
         pairs = [_to_value(given[name]) for name in names]
-        return tuple(kind for kind, _ in pairs), [[value] for _, value in pairs]
-    if len(given) > FEW_ROWS:
+        found = [(kind, [value]) for kind, value in pairs]
+    elif len(given) > FEW_ROWS:
         raise Declined(len(given))
-    found = [_to_list(given[name]) for name in names]
-    return tuple(kind for kind, _ in found), [values for _, values in found]
+    else:
+        found = [_to_list(given[name]) for name in names]
+    kinds = tuple(other if kind == "null" else kind for (kind, _), other in zip(found, empty, strict=True))
+    return kinds, [values for _, values in found]
 
 
 def _to_value(value: Any) -> tuple[Any, Any]:
     """Return the kind of column that pandas would make of a single value, and what it holds."""
-    if value is None:
+    if value is None or value is pd.NaT or (isinstance(value, float) and value != value):
         return "null", None
     if isinstance(value, str):
         return "string", value
     if isinstance(value, bool):
         return "boolean", value
     if isinstance(value, float):
-        return "float64", None if value != value else float(value)
+        return "float64", float(value)
     if type(value) is int and -_LONG <= value < _LONG:
         return "int64", value
-    if isinstance(value, datetime) and value is not pd.NaT:
+    if isinstance(value, datetime):
         at = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
         return (
             (_CLOCK, microseconds(at.replace(tzinfo=UTC)))
