@@ -49,16 +49,16 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=2, help="runs of each size but the largest")
     parser.add_argument("--leads", type=int, default=3000, help="of the simulation the bundle is trained on")
     parser.add_argument("--memory-limit", default="4GB", help="data.memory_limit of the workspaces")
-    parser.add_argument("--folder", type=Path, help="where workspaces are made; a temporary one if left out")
+    parser.add_argument("--folder", type=Path, help="where workspaces are kept; a temporary one if left out")
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Score every size in processes of their own."""
-    with tempfile.TemporaryDirectory(prefix="bench-pipeline-", dir=options.folder) as scratch:
-        made = Path(scratch) / "made"
-        simulated_workspace(made, leads=options.leads)
-        _score_size(made, 1000, options)  # compiles what is then kept on disk
-        nights = [night for size in sorted(options.sizes) for night in _score_size(made, size, options)]
+    with tempfile.TemporaryDirectory(prefix="bench-pipeline-") as scratch:
+        folder = options.folder or Path(scratch)
+        simulated_workspace(folder / "made", leads=options.leads)
+        _score_size(folder, 1000, options)  # compiles what is then kept on disk
+        nights = [night for size in sorted(options.sizes) for night in _score_size(folder, size, options)]
     return Report(
         "The nightly job, part by part",
         f"`propensity score` on Parquet files with {options.events_per_lead:g} events a lead on average, "
@@ -73,21 +73,23 @@ def measure(options: argparse.Namespace) -> Report:
     )
 
 
-def _score_size(made: Path, size: int, options: argparse.Namespace) -> list[Night]:
-    folder = made.parent / str(size)
-    write_open_leads(
-        made,
-        folder,
-        leads=size,
-        events_per_lead=options.events_per_lead,
-        memory_limit=options.memory_limit,
-    )
+def _score_size(folder: Path, size: int, options: argparse.Namespace) -> list[Night]:
+    night = folder / f"{size}-{options.events_per_lead:g}"
+    if not (night / "params.yaml").exists():
+        write_open_leads(
+            folder / "made",
+            night,
+            leads=size,
+            events_per_lead=options.events_per_lead,
+            memory_limit=options.memory_limit,
+        )
     nights = []
     for _ in range(1 if size == max(options.sizes) else options.rounds):
-        nights.append(run_night(folder))
+        nights.append(run_night(night))
         print(nights[-1], file=sys.stderr)
-        shutil.rmtree(folder / "scores")
-    shutil.rmtree(folder)
+        shutil.rmtree(night / "scores")
+    if options.folder is None:
+        shutil.rmtree(night)
     return nights
 
 
