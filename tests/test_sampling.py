@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -10,10 +12,15 @@ from hypothesis import strategies as st
 from scipy.special import expit, logit
 
 from propensity.data.fetch import read_rows
-from propensity.model.encoding import encode
+from propensity.data.files import read_json, write_json
+from propensity.model.bundle import read_model
+from propensity.model.encoding import encode, encoding_from_json
 from propensity.model.sampling import sample_rows, shift_margin
 from propensity.model.segments import Segmented
 from propensity.model.training import train_model
+from propensity.params import Params
+from propensity.stages import train
+from propensity.workspace import Workspace
 from tiny_models import FEATURES, KINDS, model_params
 
 ROWS = 30_000
@@ -82,6 +89,29 @@ def test_a_shift_moves_the_margin_of_every_row_and_no_contribution(rare, kind):
     np.testing.assert_array_equal(training.model.margin(matrix), before)
     wrapped = shift_margin(Segmented(training.model, {}), -2.5)
     np.testing.assert_allclose(wrapped.margin(matrix), before - 2.5, rtol=0, atol=1e-12)
+
+
+def test_the_stage_fits_on_as_many_rows_as_params_allow_and_tells_what_it_left_out(rare, tmp_path):
+    model = {"candidates": ["logistic"], "max_rows": 1_500, "threads": 1}
+    data = {"leads": {"created_at": "created_at"}, "outcomes": {"won": ["won"], "closed_at": "at"}}
+    ws = Workspace(tmp_path, Params.model_validate({"data": data, "model": model}))
+    for folder in (ws.processed, ws.interim):
+        folder.mkdir(parents=True)
+    rare.to_parquet(ws.processed / "training.parquet", index=False)
+    write_json({"catalogue": [asdict(feature) for feature in FEATURES]}, ws.interim / "features.json")
+    assert "of a sample of 1,500 of 21,000 rows" in train(ws)
+    candidate = ws.models / "candidate"
+    told = read_json(candidate / "training.json")["sampling"]
+    fitted = rare[rare["split"] != "test"]
+    n_won = int(fitted["won"].sum())
+    assert told["rows"] == 1_500 and told["of"] == len(fitted) == 21_000
+    assert told["won_share"] == 1 and told["lost_share"] == (1_500 - n_won) / (21_000 - n_won)
+    assert told["shift"] == pytest.approx(np.log(told["lost_share"]))
+    encoding = encoding_from_json(read_json(candidate / "encoding.json"))
+    written = read_model(candidate, encoding, blend_weight=None, threads=1)
+    test = rare[rare["split"] == "test"]
+    level = expit(written.margin(encode(test, encoding))).mean() / expit(test["truth"]).mean()
+    assert level == pytest.approx(1, abs=0.2)
 
 
 @given(

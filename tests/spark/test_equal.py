@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,13 @@ from propensity.model.calibration import fit_calibrator
 from propensity.model.encoding import encode
 from propensity.model.training import train_model
 from propensity.params import ModelParams
+from propensity.scoring.earlier import read_earlier
 from propensity.scoring.tables import Outlet, score_tables
 from propensity.workspace import Workspace
 
 CANONICAL = ("leads", "outcomes", "events", "stages", "history", "unsettled")
-MADE = ("snapshots", "counts", "hits", "assets", "features", "spine", "states", "scores")
+MADE = ("snapshots", "counts", "hits", "assets", "features", "spine", "states")
+SCORED = ("scores", "scores compared", "changes")
 ENGINES = ("local", "remote")
 
 
@@ -52,12 +55,25 @@ def write_model(features: pa.Table, snapshots: pa.Table, world: tuple[Path, Any]
     write_bundle(bundle, world[0] / "bundle", table.head(20))
 
 
-def scores_on(con: Any, world: tuple[Path, Any], canonical: Canonical, folder: Path) -> pa.Table:
-    """Score the open leads in chunks, as the nightly job does."""
+def scores_on(con: Any, world: tuple[Path, Any], canonical: Canonical, folder: Path) -> dict[str, pa.Table]:
+    """Score the open leads in chunks, as the nightly job does: alone, and compared with earlier scores."""
     ws = Workspace(world[0], world[1])
-    path = folder / "scores.parquet"
-    score_tables(ws, read_bundle(world[0] / "bundle", threads=1), con, canonical, Outlet(path, alone=True))
-    return pq.read_table(path).drop_columns(["scored_at"])
+    made = read_bundle(world[0] / "bundle", threads=1)
+    earlier, alone, compared = (folder / f"{name}.parquet" for name in ("earlier", "scores", "compared"))
+    if con.name == "duckdb":
+        before = UNTIL - timedelta(days=20)
+        score_tables(ws, made, con, canonical, Outlet(earlier, alone=True), as_of=before)
+    score_tables(ws, made, con, canonical, Outlet(alone, alone=True))
+    found = read_earlier(
+        ws, world[1], con, made, "duckdb/earlier.parquet", None, moment=UNTIL, everyone=False
+    )
+    score_tables(ws, made, con, canonical, Outlet(compared, alone=True), earlier=found)
+    files = {"scores": alone, "scores compared": compared, "changes": folder / "changes.parquet"}
+    return {name: _without_moment(pq.read_table(path)) for name, path in files.items()}
+
+
+def _without_moment(table: pa.Table) -> pa.Table:
+    return table.drop_columns([name for name in table.column_names if name == "scored_at"])
 
 
 def results(engine: str, request: Any) -> dict[str, Any]:
@@ -74,7 +90,7 @@ def results(engine: str, request: Any) -> dict[str, Any]:
         found[name] = con.to_pyarrow(table.order_by(order) if order else table)
     if engine == "duckdb":
         write_model(found["features"], found["snapshots"], world)
-    found["scores"] = scores_on(con, world, canonical, folder)
+    found |= scores_on(con, world, canonical, folder)
     found["quarantine"] = canonical.quarantine
     found["counts of rows"] = canonical.counts
     found["rules"] = canonical.rule_counts
@@ -103,7 +119,7 @@ def given(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", [*CANONICAL, *MADE])
+@pytest.mark.parametrize("name", [*CANONICAL, *MADE, *SCORED])
 def test_every_value_of_a_table_is_that_of_duckdb(given: Any, engine: str, name: str) -> None:
     expected = given("duckdb")[name]
     assert expected.num_rows > 0
