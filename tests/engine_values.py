@@ -11,10 +11,13 @@ import pandas as pd
 import pyarrow as pa
 
 from hard_worlds import END
+from propensity.audit.events import event_counts, event_timing
+from propensity.audit.tables import last_episodes
 from propensity.cohort.labels import add_labels
 from propensity.cohort.snapshots import scoring_snapshots, training_snapshots
 from propensity.data.ingest import Canonical, ingest, read_canonical, write_canonical
 from propensity.decisions.rules import disqualified_leads, rule_hits
+from propensity.features.actions import count_followed, followed_events, typical_values
 from propensity.features.behaviour import frequent_assets
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan, make_plan
@@ -24,6 +27,7 @@ from propensity.features.states import build_states
 NOW = datetime(2025, 1, 1, tzinfo=UTC)
 UNTIL = datetime.fromisoformat(END)
 ATTRIBUTES = {"title": "text", "employees": "number", "city": "text", "note": "text"}
+FOLLOWED = ["qualifier", "type", "asset"]
 FIELDS = ["Title", "employees", "title"]
 
 
@@ -66,6 +70,8 @@ def derived(
     before = spine.mutate(as_of_before=spine.as_of - pd.Timedelta(days=20)).filter(
         lambda t: t.created_at <= t.as_of_before
     )
+    ended = tables["leads"].select("lead_id", "created_at").join(last_episodes(tables, UNTIL), "lead_id")
+    followed = followed_events(labelled, tables["events"], plan, days_after=7)
     made = {
         "snapshots": (labelled, ["snapshot"]),
         "counts": (counts, []),
@@ -74,6 +80,10 @@ def derived(
         "features": (build_features(labelled, tables["leads"], plan, **read), ["snapshot"]),
         "spine": (spine, ["snapshot"]),
         "states": (build_states(before, tables["leads"], plan, **read), ["snapshot", "state"]),
+        "timing": (event_timing(tables["events"], ended), ["type"]),
+        "counts of events": (event_counts(tables["events"], labelled, tables["leads"]), ["lead_id", "type"]),
+        "followed": (count_followed(followed), [*FOLLOWED, "snapshot"]),
+        "typical values": (typical_values(followed), FOLLOWED),
     }
     return {name: (translated(table), order) for name, (table, order) in made.items()}
 

@@ -28,6 +28,7 @@ from propensity.workspace import Workspace
 
 CANONICAL = ("leads", "outcomes", "events", "stages", "history", "unsettled")
 MADE = ("snapshots", "counts", "hits", "assets", "features", "spine", "states")
+LEARNED = ("timing", "counts of events", "followed", "typical values")  # what audit and evidence look at
 SCORED = ("scores", "scores compared", "changes")
 ENGINES = ("local", "remote")
 
@@ -119,7 +120,7 @@ def given(request: pytest.FixtureRequest) -> Any:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-@pytest.mark.parametrize("name", [*CANONICAL, *MADE, *SCORED])
+@pytest.mark.parametrize("name", [*CANONICAL, *MADE, *LEARNED, *SCORED])
 def test_every_value_of_a_table_is_that_of_duckdb(given: Any, engine: str, name: str) -> None:
     expected = given("duckdb")[name]
     assert expected.num_rows > 0

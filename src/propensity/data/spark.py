@@ -363,6 +363,10 @@ class _Compiler(PySparkCompiler):  # type: ignore[misc]
         """Ibis does not know that Spark has it."""
         return self.agg.bit_or(arg, where=where)
 
+    def visit_Median(self, _op: Any, *, arg: Any, where: Any) -> Any:  # noqa: N802
+        """Ibis puts the condition on the share too, which Spark wants to be the same for all rows."""
+        return self.f.percentile(arg if where is None else self.if_(where, arg, NULL), sge.convert(0.5))
+
     def visit_Cast(self, op: Any, *, arg: Any, to: dt.DataType) -> Any:  # noqa: N802
         kind = op.arg.dtype
         if to.is_string() and kind.is_floating():
