@@ -1,10 +1,11 @@
 """Exact contributions beside others that explain trees.
 
 All but XGBoost and CatBoost explain the same LightGBM model, of numbers alone, as woodelf and FastTreeSHAP
-refuse splits by category; those fit as many trees of as many leaves on the
-same rows. Each runs in an environment of its own with as many threads, and is given so many rows that a turn
-takes seconds; costs are compared a row. ``--environments FOLDER`` says where environments are kept; they are
-made there if missing, from ``bench/peers/requirements``.
+refuse splits by category; those fit as many trees of as many leaves on the same rows. LightGBM's own
+contributions are also compared on a model with splits by category. Each peer runs in an environment of its
+own with as many threads, and is given so many rows that a turn takes seconds; costs are compared a row.
+``--environments FOLDER`` says where environments are kept; they are made there if missing, from
+``bench/peers/requirements``.
 """
 
 from __future__ import annotations
@@ -63,6 +64,10 @@ def measure(options: argparse.Namespace) -> Report:
         workers, missing = start_workers(given, options, stack)
         timings = alternate(make_contenders(example, rows, workers, options), rounds=options.rounds)
         facts = compare_exactness(example, rows[:EXACT_ROWS], workers)
+        by_category = make_example(
+            folder, trees=options.trees, leaves=options.leaves, threads=options.threads
+        )
+        own = alternate(make_contenders(by_category, rows, {}, options), rounds=options.rounds)
         installed = [f"{kind} {version}" for kind, version in peer_versions(options).items()]
     return Report(
         "Exact contributions beside other explainers",
@@ -71,7 +76,10 @@ def measure(options: argparse.Namespace) -> Report:
         f" A ratio is the cost of a row in that of the "
         f"product's contributions. Peers: {', '.join(installed) or 'none'}.",
         "python -m bench explain",
-        compare_with("all contributions of a row", timings, OURS, targets=TARGETS),
+        [
+            *compare_with("all contributions of a row", timings, OURS, targets=TARGETS),
+            *compare_with("the same, with splits by category", own, OURS, targets=TARGETS),
+        ],
         facts=facts,
         missing=missing,
         versions=find_versions("numba"),
