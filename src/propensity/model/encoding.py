@@ -169,7 +169,7 @@ def count_unseen(table: pd.DataFrame, encoding: Encoding) -> dict[str, int]:
     counts = {}
     for i in encoding.categories:
         name = encoding.features[i].name
-        place = encoding.known[name].get_indexer(pd.Index(table[name], dtype="object"))
+        place = _find_levels(table[name], encoding.known[name])
         unseen = int((table[name].notna() & (place < 0)).sum())
         if unseen:
             counts[name] = unseen
@@ -206,9 +206,16 @@ def _encode_column(column: pd.Series[Any], known: pd.Index[Any] | None) -> npt.N
     """Return a column's numbers, or the codes of a category's values among its known levels."""
     if known is None:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    place = known.get_indexer(pd.Index(column, dtype="object"))
+    place = _find_levels(column, known)
     codes = np.where(place >= 0, place + FIRST_LEVEL, OTHER)
     return np.where(column.isna(), MISSING, codes).astype(np.float64)
+
+
+def _find_levels(column: pd.Series[Any], known: pd.Index[Any]) -> npt.NDArray[np.int64]:
+    """Return the place of each value among the levels, -1 where it is none of them or missing."""
+    codes, distinct = pd.factorize(column)  # levels are few: each is looked up once
+    found = known.get_indexer(pd.Index(distinct, dtype="object"))
+    return np.append(found, -1)[codes]
 
 
 def _frequent(column: pd.Series[str], name: str, most: int, least: int) -> list[str]:
