@@ -52,7 +52,7 @@ def _closed_misses(ws: Workspace, made: Any) -> Any:
     ended = pd.read_parquet(ws.interim / "snapshots.parquet", columns=["lead_id", "as_of", "status"])
     status = test[["lead_id", "as_of"]].merge(ended, on=["lead_id", "as_of"], validate="1:1")["status"]
     why = find_misses(test, probability_of(log_odds(made, test)), status, made.cutoffs)
-    rules = pd.DataFrame({"lead_id": [], "rule": []})
+    rules = pd.DataFrame(columns=["lead_id", "rule", "reason", "column", "value"])
     return score_features(made, test.loc[why.index], rules).assign(why_shown=why.to_numpy())
 
 
