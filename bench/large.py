@@ -1,4 +1,4 @@
-"""Features of more events than memory holds: the peak memory of a process, and its time against the events.
+"""Features of more events than memory holds: the peak memory of a process against the events.
 
 Events are laid out once in the order of leads, under ``data.memory_limit``, and features are computed for a
 range of leads at a time, as the nightly job does; what is made goes to Parquet files. Each size runs in a
@@ -19,7 +19,7 @@ from pathlib import Path
 from bench.feature_tables import AS_OF, PLAN, write_tables
 from bench.machine import find_versions
 from bench.nights import ROOT
-from bench.reports import Fact, Report, grow
+from bench.reports import Fact, Report
 from bench.timing import MB
 
 EVENTS_PER_LEAD = 20
@@ -37,32 +37,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def measure(options: argparse.Namespace) -> Report:
     """Compute the features of every size."""
-    peaks, seconds = [], []
+    peaks = []
     with tempfile.TemporaryDirectory(prefix="bench-large-", dir=options.folder) as scratch:
         for events in options.events:
             folder = Path(scratch) / str(events)
             folder.mkdir()
             found = run_size(folder, events, options.memory, options.chunk_leads)
             print(f"{events:,} events: {found[0]:.0f} s, {found[1] / MB:,.0f} MB", file=sys.stderr)
-            seconds.append(found[0])
             peaks.append(found[1])
     facts = [
         Fact(f"peak memory, {events:,} events", peak / MB, "MB", "<= 4096")
         for events, peak in zip(options.events, peaks, strict=True)
     ]
-    facts += [
-        Fact(f"seconds, {events:,} events", taken, "s")
-        for events, taken in zip(options.events, seconds, strict=True)
-    ]
-    growths = []
-    if len(options.events) > 1:
-        growths.append(grow("seconds in events", options.events, seconds, target="<= 1.05"))
     return Report(
         "Features of many events under a bound of memory",
         f"{EVENTS_PER_LEAD} events a lead, `data.memory_limit` {options.memory}, {options.chunk_leads:,} "
         "leads at a time: laying the events out by lead, all behaviour features, Parquet files.",
         "python -m bench large",
-        growths=growths,
         facts=facts,
         versions=find_versions("duckdb", "ibis-framework"),
     )
