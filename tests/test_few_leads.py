@@ -97,6 +97,9 @@ def test_feature_tables_of_any_size(predictor, given):
     together = score_features(predictor.bundle, table, hits)
     assert (together["tier"] == "disqualified").sum() == 2
     check_same(score_features(predictor.bundle, table.head(6), hits), together.head(6))
+    nobody = pd.DataFrame({"lead_id": [], "rule": []})
+    together = score_features(predictor.bundle, table, nobody)
+    check_same(score_features(predictor.bundle, table.head(6), nobody), together.head(6))
 
 
 @pytest.mark.parametrize(

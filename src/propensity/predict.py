@@ -581,7 +581,8 @@ def _rows_of(
     """Return a feature table and rules met as plain rows, None where a value is missing."""
     plain = table if table["as_of"].isna().all() else table.assign(as_of=table["as_of"].array.asi8)
     rows = plain.to_numpy(dtype=object, na_value=cast(Any, None)).tolist()
-    hits = [Hit(*hit) for hit in disqualified[list(Hit._fields)].itertuples(index=False)]
+    met = disqualified.reindex(columns=list(Hit._fields))  # where no rule is met, some pass two columns
+    hits = [Hit(*hit) for hit in met.itertuples(index=False)]
     return tuple(table.columns), rows, hits
 
 
