@@ -106,42 +106,30 @@ def _strict_with(function: Callable[[Any, Any], Any], argument: Of, other: Any) 
     return of
 
 
-def both(*parts: Of) -> Of:
-    """Three-valued and; what comes after a part that is false is not looked at."""
-    known = [part for part in parts if not (isinstance(part, Constant) and part.value is True)]
-    if any(isinstance(part, Constant) and part.value is False for part in known):
-        return Constant(False)
+def _joined_by(decisive: bool) -> Make:
+    """Three-valued logic: what comes after a decisive condition is not looked at; null is in between."""
 
-    def of(row: Row) -> Any:
-        found: bool | None = True
-        for part in known:
-            value = part(row)
-            if value is False:
-                return False
-            if value is None:
-                found = None
-        return found
+    def make(*parts: Of) -> Of:
+        known = [part for part in parts if not (isinstance(part, Constant) and part.value is (not decisive))]
+        if any(isinstance(part, Constant) and part.value is decisive for part in known):
+            return Constant(decisive)
 
-    return known[0] if len(known) == 1 else of
+        def of(row: Row) -> Any:
+            found: bool | None = not decisive
+            for part in known:
+                value = part(row)
+                if value is decisive:
+                    return decisive
+                if value is None:
+                    found = None
+            return found
+
+        return known[0] if len(known) == 1 else of
+
+    return make
 
 
-def _either(*parts: Of) -> Of:
-    """Three-valued or; what comes after a part that is true is not looked at."""
-    known = [part for part in parts if not (isinstance(part, Constant) and part.value is False)]
-    if any(isinstance(part, Constant) and part.value is True for part in known):
-        return Constant(True)
-
-    def of(row: Row) -> Any:
-        found: bool | None = False
-        for part in known:
-            value = part(row)
-            if value is True:
-                return True
-            if value is None:
-                found = None
-        return found
-
-    return known[0] if len(known) == 1 else of
+both, _either = _joined_by(False), _joined_by(True)
 
 
 def _any_true(*parts: Of) -> Of:

@@ -307,10 +307,6 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     return replace(made, columns=columns | dict(zip(node.metrics, places, strict=True)), known={})
 
 
-def _has_value(reduction: Any) -> bool:
-    return isinstance(getattr(reduction, "arg", None), ops.Value)
-
-
 class _Selections:
     """The rows of a group that conditions leave, each made from those that all but its last one leave."""
 
