@@ -28,7 +28,7 @@ from propensity.workspace import Workspace
 
 CANONICAL = ("leads", "outcomes", "events", "stages", "history", "unsettled")
 MADE = ("snapshots", "counts", "hits", "assets", "features", "spine", "states")
-LEARNED = ("counts of events", "followed", "typical values")  # what audit and evidence look at
+LEARNED = ("timing", "counts of events", "followed", "typical values")  # what audit and evidence look at
 SCORED = ("scores", "scores compared", "changes")
 ENGINES = ("local", "remote")
 
