@@ -23,6 +23,8 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from propensity.batch import compute_table_points
+from propensity.bundled import trained_with
 from propensity.data.files import read_json
 from propensity.data.planted import LOG_ODDS
 from propensity.data.simulate import true_probability
@@ -34,7 +36,6 @@ from propensity.model.bundle import Bundle, read_bundle
 from propensity.model.calibration import fit_calibrator
 from propensity.model.encoding import encode
 from propensity.model.training import train_model
-from propensity.predict import compute_table_points, trained_with
 
 Vector = npt.NDArray[np.float64]
 BEHAVIOUR = ("web", "email", "social")

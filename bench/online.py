@@ -57,11 +57,12 @@ def measure(options: argparse.Namespace) -> Report:
 
 def make_contenders(workspace: Path, calls: int) -> dict[str, Contender]:
     """Return what takes turns, each with `calls` leads a run."""
+    from propensity.batch import score_features
     from propensity.model.attributions import explain, plan_attributions
     from propensity.model.encoding import encode
     from propensity.model.statistics import look_up, widen
     from propensity.model.trees import average, read_forest
-    from propensity.predict import Predictor, score_features
+    from propensity.predict import Predictor
 
     predictor = Predictor.load(workspace / "models" / "bundle", threads=1)
     bundle, boosted = predictor.bundle, predictor.bundle.model

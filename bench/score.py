@@ -3,7 +3,7 @@
 The reference is ``Booster.predict`` on the same rows with as many threads. What is timed beside it is the
 product's way of a batch: contributions, the calibrator, points, families, and the five weightiest of them
 with their points, in chunks, so that no matrix of all contributions is held. The second part times all of
-`propensity.predict.score_rows` on a bundle of simulated leads, from the feature table to sentences, and tells
+`propensity.batch.score_rows` on a bundle of simulated leads, from the feature table to sentences, and tells
 the share of each part.
 """
 
@@ -87,7 +87,7 @@ def score_and_choose(example: Example, X: np.ndarray, *, chunk_rows: int) -> dic
 
 def compare_sizes(folder: Path, trees: int, options: argparse.Namespace) -> list[Comparison]:
     """Time scores with reasons in turn with plain predictions."""
-    from propensity.predict import CHUNK_ROWS
+    from propensity.batch import CHUNK_ROWS
 
     example = make_example(folder, trees=trees, leaves=options.leaves, threads=options.threads)
     by_column = make_rows(options.rows, 2)[0]
@@ -111,7 +111,7 @@ def compare_sizes(folder: Path, trees: int, options: argparse.Namespace) -> list
 
 def grow_rows(folder: Path, options: argparse.Namespace) -> list[Growth]:
     """Fit the cost of scores with reasons against the number of rows."""
-    from propensity.predict import CHUNK_ROWS
+    from propensity.batch import CHUNK_ROWS
 
     example = make_example(folder, trees=options.trees[0], leaves=options.leaves, threads=options.threads)
     X = make_rows(options.rows // 5, 3)[0]
@@ -140,8 +140,9 @@ def grow_trees(folder: Path, options: argparse.Namespace) -> list[Growth]:
 
 def compare_sentences(folder: Path, options: argparse.Namespace) -> tuple[list[Comparison], list[Fact]]:
     """Time the whole way from a feature table to sentences, and its parts."""
+    from propensity.batch import score_rows
     from propensity.model.encoding import encode
-    from propensity.predict import Predictor, score_rows
+    from propensity.predict import Predictor
 
     ws = simulated_workspace(folder / "workspace", leads=options.leads)
     bundle = Predictor.load(ws.models / "bundle", threads=options.threads).bundle
@@ -168,13 +169,14 @@ def compare_sentences(folder: Path, options: argparse.Namespace) -> tuple[list[C
 
 def tell_shares(bundle: Any, table: pd.DataFrame) -> list[Fact]:
     """Return the share of each part of the way from a feature table to sentences, one after another."""
+    from propensity.batch import CHUNK_ROWS, score_rows
+    from propensity.bundled import trained_with, voice_of
     from propensity.explain.contributions import compute_contributions
     from propensity.explain.families import group_families
     from propensity.explain.lifts import tell_lifts
     from propensity.explain.points import compute_points
     from propensity.explain.reasons import top_reasons
     from propensity.model.encoding import encode
-    from propensity.predict import CHUNK_ROWS, score_rows, trained_with, voice_of
 
     chunk = table.head(CHUNK_ROWS)
     voice, features = voice_of(bundle, trained_with(bundle)), bundle.features

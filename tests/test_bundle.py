@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from propensity.bundled import trained_with
 from propensity.data.files import to_json, write_json
 from propensity.errors import BundleError
 from propensity.model.bundle import (
@@ -27,7 +28,6 @@ from propensity.model.bundle import (
     write_model,
 )
 from propensity.model.calibration import Calibrator
-from propensity.predict import trained_with
 from tiny_models import FEATURES, KINDS, METHODS, NAMES, bundle, make_feature, table, training
 
 FILES = {

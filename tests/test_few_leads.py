@@ -12,9 +12,10 @@ import pandas as pd
 import pytest
 
 from nightly_cases import copy_workspace, edit_params
+from propensity.batch import score_features
 from propensity.errors import InputError
 from propensity.online import FEW_LEADS
-from propensity.predict import Predictor, score_features
+from propensity.predict import Predictor
 from propensity.stages import STAGES
 
 AS_OF = "2025-06-01"
@@ -97,9 +98,8 @@ def test_feature_tables_of_any_size(predictor, given):
     together = score_features(predictor.bundle, table, hits)
     assert (together["tier"] == "disqualified").sum() == 2
     check_same(score_features(predictor.bundle, table.head(6), hits), together.head(6))
-    nobody = pd.DataFrame({"lead_id": [], "rule": []})
-    together = score_features(predictor.bundle, table, nobody)
-    check_same(score_features(predictor.bundle, table.head(6), nobody), together.head(6))
+    together = score_features(predictor.bundle, table)
+    check_same(score_features(predictor.bundle, table.head(6)), together.head(6))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_unknown_values_are_logged_alike(predictor, given, caplog):
 
     def logged(some: pd.DataFrame) -> Counter[str]:
         caplog.clear()
-        with caplog.at_level(logging.WARNING, logger="propensity.predict"):
+        with caplog.at_level(logging.WARNING, logger="propensity.batch"):
             predictor.score(some, events, AS_OF)
         told = [record.getMessage() for record in caplog.records]
         counts = [re.search(rf"(\d+) of {len(some)} (leads|rows)", text) for text in told]

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
+from propensity.batch import score_features
 from propensity.decisions.tiers import TIERS, assign_tiers, lower_by
-from propensity.predict import score_features
 from tiny_models import bundle, make_table
 
 PARAMS: dict[str, Any] = {

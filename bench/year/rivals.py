@@ -10,6 +10,7 @@ import pandas as pd
 
 from bench.year.calendar import Year
 from bench.year.world import compute_truth, export
+from propensity.bundled import needed_types
 from propensity.cohort.snapshots import scoring_snapshots
 from propensity.data.fetch import fetch
 from propensity.data.files import read_json
@@ -21,7 +22,6 @@ from propensity.features.build import build_features
 from propensity.gathering import read_part
 from propensity.model.bundle import Bundle, log_odds, read_bundle
 from propensity.model.encoding import encode
-from propensity.predict import needed_types
 from propensity.workspace import Workspace, open_workspace
 
 TABLES = {"events", "outcomes"}

@@ -309,8 +309,8 @@ def verify_bundle(folder: Path) -> str:
     ------
     BundleError
     """
+    from propensity.bundled import trained_with
     from propensity.model.bundle import read_bundle
-    from propensity.predict import trained_with
 
     found = read_bundle(folder)
     trained_with(found)

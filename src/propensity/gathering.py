@@ -13,11 +13,11 @@ def gather_documents(ws: Workspace) -> dict[str, Any]:
     """Return what a bundle holds beside the model, by the names of `DOCUMENTS`, the card apart."""
     import pandas as pd
 
+    from propensity.batch import compute_table_points
     from propensity.explain.evidence import evidence_to_json, gather_evidence
     from propensity.explain.grades import choose_grades
     from propensity.explain.points import sum_by_side
     from propensity.explain.words import words_to_json
-    from propensity.predict import compute_table_points
 
     made = assemble_parts(ws)
     training = pd.read_parquet(ws.processed / "training.parquet")

@@ -137,11 +137,11 @@ def _measure_recentred(ws: Workspace, test: _Judged) -> Any:
 
 def _measure_points(ws: Workspace, made: Any, test: Any) -> dict[str, Any]:
     """Measure what moves scores, on 5,000 rows of the test part at most."""
+    from propensity.batch import compute_table_points
     from propensity.explain.dependence import compute_dependence
     from propensity.explain.grades import assign_grades, count_grades
     from propensity.explain.points import mean_absolute_points, sum_by_side
     from propensity.model.encoding import veil
-    from propensity.predict import compute_table_points
 
     sample = test.sample(min(len(test), 5000), random_state=ws.params.model.seed)
     points = compute_table_points(made, sample)

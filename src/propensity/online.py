@@ -47,7 +47,7 @@ class Hit(NamedTuple):
 
 
 class FewScorer:
-    """Scores feature rows as `propensity.predict.score_rows` does, for a bundle.
+    """Scores feature rows as `propensity.batch.score_rows` does, for a bundle.
 
     Parameters
     ----------
@@ -66,7 +66,7 @@ class FewScorer:
         self._sides = [[j for j, own in enumerate(fit) if own is side] for side in (True, False)]
         grades = bundle.documents.get("grades")
         self._cuts = None if grades is None else [cuts_of(grades, side).tolist() for side in GRADES]
-        self._layouts: dict[tuple[str, ...], _Layout] = {}
+        self._find_layout = lru_cache(maxsize=64)(self._make_layout)
 
     def score(
         self,
@@ -75,7 +75,7 @@ class FewScorer:
         hits: Sequence[Hit],
         previous: Mapping[str, str],
     ) -> tuple[pd.DataFrame, dict[str, int]]:
-        """Return the scores of feature rows, and what `propensity.predict.count_unknown` counts in them.
+        """Return the scores of feature rows, and what `propensity.batch.count_unknown` counts in them.
 
         Parameters
         ----------
@@ -87,7 +87,7 @@ class FewScorer:
         previous : mapping
             Lead to the tier it had.
         """
-        layout = self._layouts.get(names) or self._make_layout(names)
+        layout = self._find_layout(names)
         leads, moments = [row[layout.lead] for row in rows], [row[layout.as_of] for row in rows]
         values = [[row[i] for i in layout.features] for row in rows]
         matrix, unknown = encode_rows(values, self._bundle.encoding)
@@ -95,7 +95,7 @@ class FewScorer:
         points = compute_points(contributions, self._bundle.cutoffs["reference_odds"])
         middle = 1 / (1 + np.exp(-contributions.log_odds))
         low, high = map(probability_of, self._bundle.calibrator.interval(contributions.log_odds))
-        met = _by_lead(hits)
+        met = group_hits(hits)
         tier = assign_tiers(
             middle,
             np.array([lead in met for lead in leads]),
@@ -120,14 +120,13 @@ class FewScorer:
 
     def _make_layout(self, names: tuple[str, ...]) -> _Layout:
         place = {name: i for i, name in enumerate(names)}
-        self._layouts[names] = _Layout(
+        return _Layout(
             lead=place["lead_id"],
             as_of=place["as_of"],
             features=[place[name] for name in self._bundle.encoding.names],
             amounts=[place[name] for name in self._amounts.columns],
             age=place["age_days"] if self._bundle.plan.dated else None,
         )
-        return self._layouts[names]
 
     def _tell(
         self, met: Sequence[Hit], values: Row, points: Row, moment: int | None, tier: str
@@ -162,7 +161,8 @@ class _Layout:
     age: int | None
 
 
-def _by_lead(hits: Sequence[Hit]) -> dict[str, list[Hit]]:
+def group_hits(hits: Sequence[Hit]) -> dict[str, list[Hit]]:
+    """Return the rules that each lead meets, in the order of the rules."""
     found: dict[str, list[Hit]] = {}
     for hit in sorted(hits, key=lambda hit: hit.rule):
         found.setdefault(hit.lead_id, []).append(hit)

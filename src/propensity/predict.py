@@ -2,51 +2,30 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
-from pydantic import ValidationError
 
-from propensity.data.tables import AttributeType
-from propensity.decisions.amounts import AmountModel, amounts_from_json, expected_amounts
-from propensity.decisions.tiers import assign_tiers
-from propensity.decisions.value import expected_value, value_interval
-from propensity.errors import BundleError, InputError, some
+from propensity.batch import compute_table_points, score_features, score_few
+from propensity.bundled import needed_types, trained_with, voice_of
+from propensity.errors import InputError
 from propensity.explain.actions import propose_actions
 from propensity.explain.changes import compute_changes, rescore
-from propensity.explain.contributions import compute_contributions
-from propensity.explain.evidence import evidence_from_json
 from propensity.explain.explanation import By, make_explanation
-from propensity.explain.families import group_families
-from propensity.explain.grades import assign_grades
-from propensity.explain.lifts import tell_lifts
-from propensity.explain.points import Points, compute_points, sum_by_side
 from propensity.explain.previous import check_comparable, check_previous
-from propensity.explain.reasons import REASONS_TYPE, Voice, tell_rule, top_reasons
-from propensity.explain.words import Words, load_words, words_from_json
 from propensity.model.bundle import Bundle, read_bundle
-from propensity.model.encoding import count_unseen, encode
-from propensity.model.estimators import Vector, probability_of
-from propensity.online import FEW_LEADS, FewScorer, Hit, Row
-from propensity.params import CutoffsParams, Params, ValueParams
+from propensity.online import FEW_LEADS, Hit, Row
 
 if TYPE_CHECKING:
     from propensity.data.rows import RowProgram
-
-# Contributions are held for this many rows at a time: a million rows of a hundred features would
-# need most of a gigabyte.
-CHUNK_ROWS = 20_000
-
-logger = logging.getLogger(__name__)
 
 
 class Predictor:
@@ -101,7 +80,7 @@ class Predictor:
             )
         )
         self._rules = CompiledQuery(lambda given: rule_hits(given["leads"], self.params.disqualify))
-        self._few: dict[tuple[int, ...], tuple[RowProgram, RowProgram]] = {}
+        self._programs = lru_cache(maxsize=64)(self._find_programs)
         self._con: Any = None
         self._lock = threading.Lock()  # a connection serves one call at a time
 
@@ -190,7 +169,7 @@ class Predictor:
         """
         few = self._few_features(leads, events, as_of) if outcomes is None and history is None else None
         if few is not None:
-            return _score_few(self.bundle, *few, previous or {})
+            return score_few(self.bundle, *few, previous or {})
         table, disqualified = self._features(leads, events, as_of, outcomes, history)
         return score_features(self.bundle, table, disqualified, previous=previous)
 
@@ -370,7 +349,7 @@ class Predictor:
 
         None where leads are many, or it takes the engine or the long way to say what is wrong.
         """
-        from propensity.cohort.snapshots import SPINE, spine_rows
+        from propensity.cohort.snapshots import spine_rows
         from propensity.data.rows import Declined
 
         plan, now = self.bundle.plan, datetime.now(UTC)
@@ -385,21 +364,27 @@ class Predictor:
         spine = spine_rows(passed.rows, passed.names, self._moments(as_of, now, len(passed.rows)))
         if spine is None:
             return None
-        key = tuple(id(table.schema) for table in tables.values())
-        if key not in self._few:
-            schemas = {name: table.schema for name, table in tables.items()}
-            features = self._query.compile({"spine": pa.schema(SPINE), **schemas}).program
-            rules = self._rules.compile({"leads": passed.schema}).program
-            if features is None or rules is None:
-                return None
-            self._few[key] = (features, rules)
-        features, rules = self._few[key]
+        programs = self._programs(tuple((name, table.judge) for name, table in tables.items()))
+        if programs is None:
+            return None
+        features, rules = programs
         given = {"spine": spine, **{name: table.rows for name, table in tables.items()}}
         try:
             hits = [Hit(*hit) for hit in rules.run({"leads": passed.rows})]
             return features.names, features.run(given), hits
         except Declined:
             return None
+
+    def _find_programs(
+        self, judges: tuple[tuple[str, RowProgram], ...]
+    ) -> tuple[RowProgram, RowProgram] | None:
+        """Return what computes features and rules of what these judged; None if that takes the engine."""
+        from propensity.cohort.snapshots import SPINE
+
+        schemas = {name: judge.schema for name, judge in judges}
+        features = self._query.compile({"spine": pa.schema(SPINE), **schemas}).program
+        rules = self._rules.compile({"leads": schemas["leads"]}).program
+        return None if features is None or rules is None else (features, rules)
 
     def _compute(self, con: Any, tables: dict[str, Any]) -> tuple[pd.DataFrame, pd.DataFrame]:
         """Return the feature table and the rules that leads meet; the lock is held."""
@@ -467,265 +452,6 @@ def _with_moments(spine: pa.Table, earlier: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(
         spine.to_pandas().merge(moments, on="lead_id"), schema=schema, preserve_index=False
     )
-
-
-def score_features(
-    bundle: Bundle,
-    table: pd.DataFrame,
-    disqualified: pd.DataFrame,
-    *,
-    previous: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Score a feature table.
-
-    Parameters
-    ----------
-    bundle : Bundle
-    table : DataFrame
-        ``lead_id``, ``as_of`` and the plan's features, one row a snapshot.
-    disqualified : DataFrame
-        ``lead_id, rule, reason, column, value``: the rules that leads meet, as `rule_hits`.
-    previous : mapping, optional
-        The tier each lead had when it was last scored, which ``cutoffs.hold`` lets it keep.
-
-    Returns
-    -------
-    DataFrame
-        As `Predictor.score`.
-    """
-    if 0 < len(table) <= FEW_LEADS:
-        return _score_few(bundle, *_rows_of(table, disqualified), previous or {})
-    log_unknown(bundle, count_unknown(bundle, table), len(table))
-    return score_rows(bundle, table, disqualified, previous=previous)
-
-
-def count_unknown(bundle: Bundle, table: pd.DataFrame) -> dict[str, int]:
-    """Return in how many rows of a feature table something lies outside of what the model learned from.
-
-    Returns
-    -------
-    dict
-        The name of a feature to the rows with a value of it that training did not know, and ``age_days`` to
-        the rows of leads older than any of training; what is 0 is left out.
-    """
-    oldest = max(trained_with(bundle).snapshots.ages_days)
-    older = int((table["age_days"] > oldest).sum()) if bundle.plan.dated else 0
-    return count_unseen(table, bundle.encoding) | ({"age_days": older} if older else {})
-
-
-def log_unknown(bundle: Bundle, counts: Mapping[str, int], n: int) -> None:
-    """Log as warnings what `count_unknown` counted in `n` rows."""
-    for name, rows in counts.items():
-        if name == "age_days":
-            logger.warning(
-                "%d of %d leads are older than any the model learned from (%g days) and taken to be that "
-                "old; add ages to snapshots.ages_days to learn about them",
-                rows,
-                n,
-                max(trained_with(bundle).snapshots.ages_days),
-            )
-        else:
-            logger.warning("%s: %d of %d rows have a value that training did not know", name, rows, n)
-
-
-def score_rows(
-    bundle: Bundle,
-    table: pd.DataFrame,
-    disqualified: pd.DataFrame,
-    *,
-    previous: Mapping[str, str] | None = None,
-) -> pd.DataFrame:
-    """Score a feature table as `score_features` does, and log nothing."""
-    params = trained_with(bundle)
-    if 0 < len(table) <= FEW_LEADS:
-        return few_scorer(bundle).score(*_rows_of(table, disqualified), previous or {})[0]
-    rules: dict[str, list[Any]] = {}
-    for hit in disqualified.sort_values(["lead_id", "rule"]).itertuples():
-        rules.setdefault(str(hit.lead_id), []).append(hit)
-    starts = range(0, max(len(table), 1), CHUNK_ROWS)
-    held = {} if previous is None else previous
-    voice = voice_of(bundle, params)
-    amounts = amounts_of(bundle, params)
-    chunks = [
-        _score_chunk(bundle, params.cutoffs, table.iloc[s : s + CHUNK_ROWS], rules, held, voice, amounts)
-        for s in starts
-    ]
-    return pd.concat(chunks, ignore_index=True)
-
-
-def few_scorer(bundle: Bundle) -> FewScorer:
-    """Return what scores a few rows with a bundle, made once."""
-    params = trained_with(bundle)
-    return bundle.keep(
-        "few", lambda: FewScorer(bundle, params, voice_of(bundle, params), amounts_of(bundle, params))
-    )
-
-
-def amounts_of(bundle: Bundle, params: Params) -> AmountModel:
-    """Return what wins bring, by the bundle."""
-    content, value = bundle.documents.get("amounts"), params.cutoffs.value
-    return bundle.keep("amounts", lambda: amounts_from_json(content, value))
-
-
-def _score_few(
-    bundle: Bundle, names: tuple[str, ...], rows: Sequence[Row], hits: list[Hit], previous: Mapping[str, str]
-) -> pd.DataFrame:
-    scores, unknown = few_scorer(bundle).score(names, rows, hits, previous)
-    log_unknown(bundle, unknown, len(rows))
-    return scores
-
-
-def _rows_of(
-    table: pd.DataFrame, disqualified: pd.DataFrame
-) -> tuple[tuple[str, ...], Sequence[Row], list[Hit]]:
-    """Return a feature table and rules met as plain rows, None where a value is missing."""
-    plain = table if table["as_of"].isna().all() else table.assign(as_of=table["as_of"].array.asi8)
-    rows = plain.to_numpy(dtype=object, na_value=cast(Any, None)).tolist()
-    met = disqualified.reindex(columns=list(Hit._fields))  # where no rule is met, some pass two columns
-    hits = [Hit(*hit) for hit in met.itertuples(index=False)]
-    return tuple(table.columns), rows, hits
-
-
-def compute_table_points(bundle: Bundle, table: pd.DataFrame) -> Points:
-    """Return the points of every feature for every row of a feature table."""
-    contributions = compute_contributions(bundle.model, bundle.calibrator, encode(table, bundle.encoding))
-    return compute_points(contributions, bundle.cutoffs["reference_odds"])
-
-
-def _score_chunk(
-    bundle: Bundle,
-    params: CutoffsParams,
-    table: pd.DataFrame,
-    rules: Mapping[str, list[Any]],
-    previous: Mapping[str, str],
-    voice: Voice,
-    amounts: AmountModel,
-) -> pd.DataFrame:
-    matrix = encode(table, bundle.encoding)
-    contributions = compute_contributions(bundle.model, bundle.calibrator, matrix)
-    points = compute_points(contributions, bundle.cutoffs["reference_odds"])
-    probability = 1 / (1 + np.exp(-contributions.log_odds))
-    low, high = (probability_of(end) for end in bundle.calibrator.interval(contributions.log_odds))
-    met = _look_up(rules, table["lead_id"])
-    tier = assign_tiers(
-        probability,
-        met.astype(bool),
-        bundle.cutoffs,
-        previous=_look_up(previous, table["lead_id"]),
-        hold=params.hold,
-    )
-    fit, engagement = sum_by_side(points, bundle.features)
-    families = group_families(points, bundle.features)
-    rest = tell_lifts(points, table, bundle.features, voice, wanted=tier == "nurture", families=families)
-    worth = _value_leads(amounts, table, (probability, low, high), tier, params.value)
-    told = top_reasons(points, table, bundle.features, voice, rest=rest, families=families)
-    reasons = _with_rules(told, met, voice.words)
-    scored = pd.DataFrame(
-        {
-            "lead_id": table["lead_id"].array,
-            "as_of": table["as_of"].array,
-            "probability": probability,
-            "score": points.score,
-            "tier": tier,
-            "base_points": points.base,
-            "fit_points": fit,
-            "engagement_points": engagement,
-            "expected_value": worth.pop("expected_value"),
-            "reasons": pd.array(reasons, dtype=pd.ArrowDtype(REASONS_TYPE)),
-            "model_version": bundle.model_version,
-            "scored_at": pd.Timestamp.now(tz="UTC").as_unit("us"),
-            "probability_low": low,
-            "probability_high": high,
-        }
-    )
-    grades = assign_grades(fit, engagement, bundle.documents.get("grades"))
-    return pd.concat([scored, grades, worth], axis=1)
-
-
-def _look_up(known: Mapping[str, Any], leads: pd.Series[str]) -> npt.NDArray[np.object_]:
-    """Return what is known of each lead, None where nothing is."""
-    found = np.full(len(leads), None, dtype=object)
-    if known:
-        for i, lead in enumerate(leads):
-            found[i] = known.get(lead)
-    return found
-
-
-def _value_leads(
-    model: AmountModel,
-    table: pd.DataFrame,
-    probability: tuple[Vector, Vector, Vector],
-    tier: npt.NDArray[np.str_],
-    value: ValueParams,
-) -> pd.DataFrame:
-    """Return the columns of the scores that tell of money; `probability` is the middle, low and high."""
-    told = expected_amounts(model, table)
-    amount, amount_low, amount_high = (told[c].to_numpy() for c in ("amount", "amount_low", "amount_high"))
-    low, high = value_interval(probability, (amount, amount_low, amount_high), tier, value)
-    return pd.DataFrame(
-        {
-            "expected_value": expected_value(probability[0], amount, tier, value),
-            "expected_amount": amount,
-            "expected_value_low": low,
-            "expected_value_high": high,
-            "amount_wins": told["amount_wins"].to_numpy(dtype=np.int64),
-        }
-    )
-
-
-def voice_of(bundle: Bundle, params: Params) -> Voice:
-    """Return what a bundle's reasons are told with: its own words and evidence.
-
-    A bundle without words has those of its params' language; one without evidence tells none.
-    """
-    words, evidence = bundle.documents.get("words"), bundle.documents.get("evidence")
-    return Voice(
-        load_words(params.reasons.language)
-        if words is None
-        else bundle.keep("words", lambda: words_from_json(words)),
-        None if evidence is None else bundle.keep("evidence", lambda: evidence_from_json(evidence)),
-        bundle.plan.timezone,
-    )
-
-
-def _with_rules(reasons: pa.ListArray, met: npt.NDArray[np.object_], words: Words) -> pa.ListArray:
-    """Put the rules that disqualified a lead before its other reasons, at no points."""
-    rows = np.flatnonzero(met.astype(bool))
-    if len(rows) == 0:
-        return reasons
-    own = reasons.take(pa.array(rows)).to_pylist()
-    lists = [[*(tell_rule(hit, words) for hit in met[i]), *told] for i, told in zip(rows, own, strict=True)]
-    place = np.arange(len(reasons))
-    place[rows] = len(reasons) + np.arange(len(rows))
-    return pa.concat_arrays([reasons, pa.array(lists, type=REASONS_TYPE)]).take(pa.array(place))
-
-
-def trained_with(bundle: Bundle) -> Params:
-    """Return the params a bundle was trained with.
-
-    Raises
-    ------
-    BundleError
-        They are of a version of the product whose params this one does not know.
-    """
-    try:
-        return bundle.keep("params", lambda: Params.model_validate(bundle.params))
-    except ValidationError as error:
-        odd = [".".join(map(str, problem["loc"])) for problem in error.errors(include_url=False)]
-        wrote = (bundle.versions or {}).get("propensity")
-        raise BundleError(
-            f"the bundle of model {bundle.model_version} holds params that this version of propensity does "
-            f"not know or refuses: {some(odd)}. Version {wrote} wrote it: score with that one, or make a "
-            "bundle with this one: 'propensity run'"
-        ) from None
-
-
-def needed_types(bundle: Bundle) -> dict[str, AttributeType]:
-    """Return the attributes of leads that scoring reads, with the types they had in training."""
-    types: dict[str, AttributeType] = {rule.column: "text" for rule in trained_with(bundle).disqualify}
-    for name, kind in bundle.plan.attributes.items():
-        types[name] = "number" if kind == "number" else "text"
-    return types
 
 
 def in_utc(moment: Any, zone: str) -> pd.Timestamp:

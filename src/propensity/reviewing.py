@@ -43,17 +43,16 @@ def _closed_misses(ws: Workspace, made: Any) -> Any:
     """Return snapshots of the test part that the model was confidently wrong about, scored with reasons."""
     import pandas as pd
 
+    from propensity.batch import score_features
     from propensity.model.bundle import log_odds
     from propensity.model.estimators import probability_of
-    from propensity.predict import score_features
     from propensity.report.selection import find_misses
 
     test = read_part(ws, "test").reset_index(drop=True)
     ended = pd.read_parquet(ws.interim / "snapshots.parquet", columns=["lead_id", "as_of", "status"])
     status = test[["lead_id", "as_of"]].merge(ended, on=["lead_id", "as_of"], validate="1:1")["status"]
     why = find_misses(test, probability_of(log_odds(made, test)), status, made.cutoffs)
-    rules = pd.DataFrame(columns=["lead_id", "rule", "reason", "column", "value"])
-    return score_features(made, test.loc[why.index], rules).assign(why_shown=why.to_numpy())
+    return score_features(made, test.loc[why.index]).assign(why_shown=why.to_numpy())
 
 
 def what_would_change(ws: Workspace, made: Any, scored: Any) -> Any:

@@ -364,10 +364,10 @@ def report(ws: Workspace, *, wanted: list[str] | None = None, sample: int = 40) 
     """Write the review, of the leads in `wanted` or of a choice of `sample` leads."""
     import pandas as pd
 
+    from propensity.bundled import trained_with
     from propensity.data.files import read_json
     from propensity.model.bundle import read_bundle
     from propensity.money.evidence import gather_winners
-    from propensity.predict import trained_with
     from propensity.report.context import build_context
     from propensity.report.knowledge import Background
     from propensity.report.render import render_review, write_review

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import ibis
@@ -33,6 +34,8 @@ _CLOCK = "timestamp(6)"
 _EMPTY = {"number": "float64", "amount": "float64", "moment": MOMENT, "past": MOMENT}
 _BESIDE = {FILE: "string", ROW: "int64", POSITION: "int64", NOW: MOMENT}
 _LONG = 2**63
+# Combinations of columns, and of the kinds of their values, that are remembered.
+LAYOUTS = 64
 
 
 @dataclass(frozen=True)
@@ -41,17 +44,20 @@ class PlainTable:
 
     Attributes
     ----------
-    schema : pyarrow schema
-        The columns; with those of a canonical table there are some that are of no use any more.
-    names : tuple of str
-        Those of the columns.
+    judge : RowProgram
+        What judged the rows. Its columns are theirs: with those of a canonical table there are some that are
+        of no use any more.
     rows : list of tuple
         Moments are microseconds since 1970.
     """
 
-    schema: pa.Schema
-    names: tuple[str, ...]
+    judge: RowProgram
     rows: list[Row]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The columns' names."""
+        return self.judge.names
 
 
 class PlainReader:
@@ -68,7 +74,7 @@ class PlainReader:
 
     def __init__(self, params: Params, types: Mapping[str, AttributeType]) -> None:
         self._specs, self._types = table_specs(params.data), only_attributes(types)
-        self._layouts: dict[tuple[str, tuple[Any, ...]], _Layout | None] = {}
+        self._find_layout = lru_cache(maxsize=LAYOUTS)(self._make_layout)
 
     def read(
         self, leads: pd.DataFrame | Mapping[str, Any], events: pd.DataFrame | None, now: datetime
@@ -95,26 +101,23 @@ class PlainReader:
         n = len(columns[0]) if columns else 0
         if not 0 <= n <= FEW_ROWS:
             raise Declined(n)
-        judge, repeat = layout.programs(kinds)
+        judge, repeat = _find_programs(layout, kinds)
         numbers = range(1, n + 1)
         raw = list(zip(*columns, [""] * n, numbers, numbers, [moment] * n, strict=True))
         judged = judge.run({RAW: raw} if leads is None else {RAW: raw, LEADS: leads})
         bad = judge.names.index(BAD)
         if any(row[bad] for row in judged) or (len(judged) > 1 and repeat.run({JUDGED: judged})):
             raise Declined("a bad row")
-        return PlainTable(judge.schema, judge.names, judged)
+        return PlainTable(judge, judged)
 
     def _layout(self, name: str, given: Any) -> _Layout:
         names = tuple(given) if isinstance(given, Mapping) else tuple(given.columns.tolist())
-        key = (name, names)
-        if key not in self._layouts:
-            self._layouts[key] = self._make_layout(name, names)
-        found = self._layouts[key]
+        found = self._find_layout(name, names)
         if found is None:
             raise Declined("columns that are missing or there more than once")
         return found
 
-    def _make_layout(self, name: str, names: Sequence[Any]) -> _Layout | None:
+    def _make_layout(self, name: str, names: tuple[Any, ...]) -> _Layout | None:
         spec = resolved(self._specs[name], names)
         if name == "leads":
             spec = with_attributes(optional_order(spec, names), self._types)
@@ -127,25 +130,24 @@ class PlainReader:
         return _Layout(spec, spec.raw_columns, tuple(kinds[column] for column in spec.raw_columns))
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)  # as a key it is itself: hashing what it holds takes long
 class _Layout:
     """How a table with certain columns is read."""
 
     spec: TableSpec
     columns: tuple[str, ...]
     empty: tuple[Any, ...]
-    _programs: dict[tuple[Any, ...], tuple[RowProgram, RowProgram]] = field(default_factory=dict)
 
-    def programs(self, kinds: tuple[Any, ...]) -> tuple[RowProgram, RowProgram]:
-        """Return what judges rows with values of these kinds, and what finds those that repeat others."""
-        if kinds not in self._programs:
-            raw = ibis.schema(dict(zip(self.columns, kinds, strict=True)) | _BESIDE)
-            judge = judging(self.spec, raw).program
-            repeat = judge and repeating(self.spec, ibis.Schema.from_pyarrow(judge.schema)).program
-            if judge is None or repeat is None:
-                raise Declined("an operation that is not known here")
-            self._programs[kinds] = (judge, repeat)
-        return self._programs[kinds]
+
+@lru_cache(maxsize=LAYOUTS)
+def _find_programs(layout: _Layout, kinds: tuple[Any, ...]) -> tuple[RowProgram, RowProgram]:
+    """Return what judges rows with values of these kinds, and what finds those that repeat others."""
+    raw = ibis.schema(dict(zip(layout.columns, kinds, strict=True)) | _BESIDE)
+    judge = judging(layout.spec, raw).program
+    repeat = judge and repeating(layout.spec, ibis.Schema.from_pyarrow(judge.schema)).program
+    if judge is None or repeat is None:
+        raise Declined("an operation that is not known here")
+    return judge, repeat
 
 
 def _to_columns(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from propensity.explain.evidence import place_value, tell_place
@@ -13,7 +14,7 @@ from propensity.explain.reasons import OTHER, Voice
 from propensity.explain.words import capital, say, write_decimal, write_points
 from propensity.features.catalogue import Feature
 
-# Phrases kept, most of which are said again and again; then all are forgotten.
+# Phrases kept: most are said again and again.
 REMEMBERED = 5000
 
 
@@ -32,12 +33,12 @@ class Teller:
         recency = {feature.family: j for j, feature in enumerate(features) if feature.statistic == RECENCY}
         self._last = [recency.get(feature.family) for feature in features]
         self._other = say(voice.words, "other")
-        self._evidence: dict[tuple[int, int], str] = {}
         self._kinds = [
             phrase_kind(feature, dated=last is not None)
             for feature, last in zip(features, self._last, strict=True)
         ]
-        self._phrases: dict[tuple[int, Any, Any], str] = {}
+        self._tell_place = lru_cache(maxsize=REMEMBERED)(self._write_place)
+        self._say = lru_cache(maxsize=REMEMBERED)(self._write_phrase)
 
     def tell(
         self,
@@ -89,14 +90,14 @@ class Teller:
         }
 
     def _tell_evidence(self, j: int, value: Any) -> str:
+        evidence = self._voice.evidence
+        row = None if evidence is None else evidence.features.get(self._features[j].name)
+        return "" if row is None else self._tell_place(j, place_value(row, value))
+
+    def _write_place(self, j: int, place: int) -> str:
         evidence, feature = self._voice.evidence, self._features[j]
-        row = None if evidence is None else evidence.features.get(feature.name)
-        if evidence is None or row is None:
-            return ""
-        place = place_value(row, value)
-        if (j, place) not in self._evidence:
-            self._evidence[j, place] = tell_place(evidence, feature, row, place, self._voice.words)
-        return self._evidence[j, place]
+        assert evidence is not None
+        return tell_place(evidence, feature, evidence.features[feature.name], place, self._voice.words)
 
     def _phrase(self, j: int, values: Sequence[Any], clock: int) -> str:
         kind, last, value, ago = self._kinds[j], self._last[j], values[j], None
@@ -104,12 +105,10 @@ class Teller:
             value = midnights_back(value, clock)
         elif kind == AMOUNT and last is not None:
             ago = midnights_back(values[last], clock)
-        key = (j, value, ago)
-        if key not in self._phrases:
-            if len(self._phrases) >= REMEMBERED:
-                self._phrases.clear()
-            self._phrases[key] = phrase_cell(kind, self._features[j], value, ago, self._voice.words)
-        return self._phrases[key]
+        return self._say(j, value, ago)
+
+    def _write_phrase(self, j: int, value: Any, ago: int | None) -> str:
+        return phrase_cell(self._kinds[j], self._features[j], value, ago, self._voice.words)
 
     def _tell_lifts(
         self,

@@ -112,6 +112,7 @@ def _totals(used: ir.Table, plan: Plan) -> ir.Table:
         of_qualifier = by_type.type.isin(types)
         columns[f"{q}_days_since"] = by_type.age_us.min(where=of_qualifier) / MICROSECONDS_PER_DAY
         for w in plan.lookback_days:
+            # Where no event was seen in a mask's days, none of them is a day with activity.
             masks = [by_type[name].bit_or(where=of_qualifier).fill_null(0) for name in _masks(w)]
             days = [_bit_count(mask).cast("int64") for mask in masks]
             columns[f"{q}_active_days_{window_name(w)}"] = reduce(operator.add, days)

@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from propensity.bundled import needed_types, trained_with
 from propensity.cohort.judged import judged_labels
 from propensity.data.fetch import fetch
 from propensity.data.files import atomic_paths, to_json
@@ -35,7 +36,6 @@ from propensity.loop.disagreement import (
 from propensity.loop.telling import tell_feedback, tell_merge
 from propensity.loop.verdicts import Merge, add_shown, merge_verdicts, read_stored, to_stored
 from propensity.model.bundle import Bundle, read_bundle
-from propensity.predict import needed_types, trained_with
 from propensity.workspace import Workspace, shown
 
 if TYPE_CHECKING:

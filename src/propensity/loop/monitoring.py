@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from propensity.bundled import needed_types, trained_with
 from propensity.data.ingest import ingest
 from propensity.data.layout import columns_named, read_layout
 from propensity.data.sources import connect
@@ -21,7 +22,6 @@ from propensity.loop.rows import gather_rows, longest_age
 from propensity.loop.watch import Watch
 from propensity.model.bundle import Bundle
 from propensity.params import Params
-from propensity.predict import needed_types, trained_with
 from propensity.workspace import Workspace
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from propensity.bundled import needed_types
 from propensity.data.files import milestone, read_json, write_json
 from propensity.data.ingest import ingest
 from propensity.data.sources import connect
@@ -46,7 +47,6 @@ from propensity.loop.handover import (
 )
 from propensity.loop.unseen import find_unseen, open_tiers
 from propensity.model.bundle import Bundle, read_bundle
-from propensity.predict import needed_types
 from propensity.registry.store import Registry, changing, open_registry
 from propensity.registry.versions import (
     CHALLENGER,

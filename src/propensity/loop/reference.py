@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.bundled import trained_with
 from propensity.data.feeds import FEEDS, count_arrivals_by_week, weekly_series
 from propensity.data.fetch import fetch
 from propensity.evaluation.drift import (
@@ -31,7 +32,6 @@ from propensity.evaluation.reliability import Z_95, recalibration_line
 from propensity.loop.rows import days_before, first_reached, gather_rows, longest_age, weekly_counts
 from propensity.loop.watch import WINDOWS
 from propensity.model.bundle import Bundle
-from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from propensity.bundled import trained_with
 from propensity.errors import InputError
 from propensity.evaluation.paired import compare_models
 from propensity.features.catalogue import catalogue
@@ -20,7 +21,6 @@ from propensity.model.calibration import choose_calibrator
 from propensity.model.encoding import encode
 from propensity.model.estimators import Vector, probability_of
 from propensity.model.training import train_model
-from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.bundled import trained_with
 from propensity.cohort.labels import add_labels
 from propensity.cohort.snapshots import training_snapshots
 from propensity.cohort.splits import group_of
@@ -18,7 +19,6 @@ from propensity.decisions.rules import disqualified_leads
 from propensity.features.build import build_features
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import probability_of
-from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from propensity.bundled import needed_types, trained_with
 from propensity.data.delimited import POSITION
 from propensity.data.tables import (
     TableSpec,
@@ -17,7 +18,7 @@ from propensity.data.tables import (
 )
 from propensity.errors import InputError, some
 from propensity.model.bundle import Bundle
-from propensity.predict import Predictor, needed_types, trained_with
+from propensity.predict import Predictor
 
 NESTED = ("events", "outcomes", "history")  # tables whose rows stand with the lead they are about
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from propensity.bundled import trained_with
 from propensity.cohort.labels import add_labels
 from propensity.cohort.snapshots import scoring_snapshots, training_snapshots
 from propensity.cohort.splits import group_of
@@ -24,7 +25,6 @@ from propensity.errors import some
 from propensity.features.build import build_features
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import Vector, probability_of
-from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     import ibis.expr.types as ir

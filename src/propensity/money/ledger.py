@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from propensity.bundled import trained_with
 from propensity.cohort.delay import episode_times
 from propensity.cohort.incidence import SECONDS_PER_DAY, follow_episodes
 from propensity.data.fetch import fetch
@@ -20,7 +21,6 @@ from propensity.features.visible import visible_events
 from propensity.model.bundle import Bundle, log_odds
 from propensity.model.estimators import probability_of
 from propensity.money.maturity import fit_curves, win_chances
-from propensity.predict import trained_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

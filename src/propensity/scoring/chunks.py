@@ -43,8 +43,9 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
         Its counts: ``leads``, ``tiers``, ``rules`` (leads by the rule's place, from 1), ``unknown`` (as
         `count_unknown`) and ``changes`` (``compared, up, down``).
     """
+    from propensity.batch import count_unknown, score_rows
+    from propensity.bundled import trained_with
     from propensity.decisions.rules import rule_hits
-    from propensity.predict import count_unknown, score_rows, trained_with
 
     if job.spread is not None:
         return take_chunk(job, number, scored_at=scored_at)
@@ -93,9 +94,9 @@ def _compute_changes(
     job: Job, tables: Mapping[str, Any], spine: Any, features: pd.DataFrame, scores: pd.DataFrame
 ) -> pd.DataFrame | None:
     """Return what changed since the earlier scoring; None without one."""
+    from propensity.bundled import trained_with, voice_of
     from propensity.explain.changes import compute_changes, rescore
     from propensity.features.states import at_moment_before, build_states
-    from propensity.predict import trained_with, voice_of
 
     if job.earlier is None:
         return None

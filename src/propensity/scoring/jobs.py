@@ -162,7 +162,7 @@ def _job_of_executors(
     from propensity.data.engines import read_table
 
     names = _names_read(made.plan)
-    held = read_table(con, ws.scores) if ws.scores.exists() and trained_to_hold(made) else None
+    held = read_table(con, ws.scores) if ws.scores.exists() and _holds_tiers(made) else None
     return Job(
         con=con,
         made=made,
@@ -218,9 +218,9 @@ def _names_read(plan: Any) -> list[str]:
     return names + (["history"] if plan.rebuilt else [])
 
 
-def trained_to_hold(made: Any) -> bool:
+def _holds_tiers(made: Any) -> bool:
     """Return whether leads keep a higher tier for some points."""
-    from propensity.predict import trained_with
+    from propensity.bundled import trained_with
 
     return bool(trained_with(made).cutoffs.hold)
 
@@ -239,7 +239,7 @@ def _tiers_before(here: Any, ws: Workspace, made: Any, before: Any) -> Any:
 
     None where tiers are not held, or nothing was scored yet.
     """
-    if not trained_to_hold(made):
+    if not _holds_tiers(made):
         return None
     if before is not None:
         return before.select("lead_id", tier="tier_before")

@@ -52,8 +52,8 @@ def ingest_for(ws: Workspace, params: Params, con: Any, made: Any, *, everyone: 
     everyone : bool
         Whether the leads are a part that is handed in to be scored: rows of other leads are then ignored.
     """
+    from propensity.bundled import needed_types
     from propensity.data.ingest import ingest
-    from propensity.predict import needed_types
 
     tables = {"events"} if everyone else {"events", "outcomes", "stages"}
     tables |= {"outcomes"} if made.plan.has_account else set()

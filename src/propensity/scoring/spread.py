@@ -31,7 +31,7 @@ def spread(job: Job) -> Job:
     """
     from propensity.data.engines import map_batches, stage
 
-    if job.con.name != "pyspark" or job.earlier is not None:
+    if job.con.name != "pyspark":
         return job
     with timed("features"):
         rows = stage(job.con, _rows_to_score(job).order_by(PLACE))
@@ -78,9 +78,9 @@ def take_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
 
 def _rows_to_score(job: Job) -> Any:
     """Return the features of each lead with the rules that it meets and the tier that it may keep."""
+    from propensity.bundled import trained_with
     from propensity.decisions.rules import rule_hits
     from propensity.features.build import build_features
-    from propensity.predict import trained_with
 
     read = {name: job.tables.get(name) for name in ("events", "outcomes", "history")}
     rows = build_features(job.spine, job.tables["leads"], job.made.plan, **read)
@@ -114,7 +114,7 @@ def _read(folder: str, version: str) -> Any:
 
 
 def _score(made: Any, table: pd.DataFrame) -> pa.Table:
-    from propensity.predict import count_unknown, score_rows
+    from propensity.batch import count_unknown, score_rows
 
     hits = _hits(made, table)
     tiers: dict[str, str] | None = None
@@ -133,7 +133,7 @@ def _score(made: Any, table: pd.DataFrame) -> pa.Table:
 
 def _hits(made: Any, table: pd.DataFrame) -> pd.DataFrame:
     """Return the rules that the rows meet, as `rule_hits` does."""
-    from propensity.predict import trained_with
+    from propensity.bundled import trained_with
 
     parts = []
     for place, rule in enumerate(trained_with(made).disqualify, start=1):

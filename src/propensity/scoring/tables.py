@@ -190,10 +190,11 @@ def _tell(
     outlet: Outlet,
 ) -> str:
     """Say what was scored, and log where leads lie outside of what the model learned from."""
+    from propensity.batch import log_unknown
+    from propensity.bundled import trained_with
     from propensity.decisions.rules import tell_hits
     from propensity.errors import hide_passwords
     from propensity.explain.changes import tell_changes
-    from propensity.predict import log_unknown, trained_with
 
     log_unknown(job.made, totals["unknown"], counts["scored"])
     tiers = sorted(totals["tiers"].items(), key=lambda item: -item[1])
