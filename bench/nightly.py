@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-import yaml
 
 from bench.machine import find_versions
 from bench.nights import run_night
+from bench.open_leads import write_params
 from bench.reports import Fact, Report, grow
 from bench.timing import MB
 from bench.workspaces import simulated_workspace
@@ -80,13 +80,7 @@ def multiply(made: Path, folder: Path, times: int, chunk_rows: int) -> None:
         with pq.ParquetWriter(folder / "data" / f"{name}.parquet", table.schema) as writer:
             for copy in range(times):
                 writer.write_table(_renamed(table, f"-{copy:05d}"))
-    content = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text(encoding="utf-8"))
-    for name in TABLES:
-        content["data"][name]["path"] = f"data/{name}.parquet"
-    content["data"] |= {"history": None, "stages": None, "spend": None}
-    content["data"]["memory_limit"] = MEMORY_LIMIT
-    content["scoring"] |= {"chunk_rows": chunk_rows}
-    (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
+    write_params(folder, {"chunk_rows": chunk_rows}, {"memory_limit": MEMORY_LIMIT})
 
 
 def _renamed(table: pa.Table, suffix: str) -> pa.Table:

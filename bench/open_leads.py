@@ -86,18 +86,21 @@ def write_open_leads(
         NULL::VARCHAR AS reason FROM open""",
         folder / "data" / "outcomes.parquet",
     )
-    _write_params(folder, scoring or {}, memory_limit)
+    write_params(folder, scoring or {}, {"memory_limit": memory_limit, "observed_until": UNTIL})
 
 
 def _copy(con: Any, query: str, path: Path) -> None:
     con.execute(f"COPY ({query}) TO '{path}' (COMPRESSION zstd)").fetchall()
 
 
-def _write_params(folder: Path, scoring: dict[str, Any], memory_limit: str | None) -> None:
+def write_params(folder: Path, scoring: dict[str, Any], data: dict[str, Any]) -> None:
+    """Write the params of a workspace whose leads, events and outcomes lie in ``data`` as Parquet files.
+
+    `scoring` and `data` hold keys beside those of the repository's own params.
+    """
     content = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     for name in ("leads", "events", "outcomes"):
         content["data"][name]["path"] = f"data/{name}.parquet"
-    content["data"] |= {"history": None, "stages": None, "spend": None}
-    content["data"] |= {"memory_limit": memory_limit, "observed_until": UNTIL}
+    content["data"] |= {"history": None, "stages": None, "spend": None} | data
     content["scoring"] |= scoring
     (folder / "params.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
