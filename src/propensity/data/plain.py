@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, cast
+from operator import itemgetter
+from typing import Any
 
 import ibis
 import pandas as pd
@@ -14,7 +15,7 @@ import pyarrow as pa
 
 from propensity.data.delimited import FILE, POSITION, ROW
 from propensity.data.fetch import FEW_ROWS
-from propensity.data.frames import JUDGED, LEADS, RAW, judging, repeating, resolved
+from propensity.data.frames import LEADS, RAW, judging, resolved
 from propensity.data.rows import Declined, Row, RowProgram
 from propensity.data.rules import BAD
 from propensity.data.scalars import microseconds
@@ -97,22 +98,23 @@ class PlainReader:
 
     def _judge(self, name: str, given: Any, moment: int, leads: list[Row] | None) -> PlainTable:
         layout = self._layout(name, given)
-        kinds, columns = _to_columns(given, layout.columns, layout.empty)
+        kinds, columns = _to_columns(given, layout)
         n = len(columns[0]) if columns else 0
         if not 0 <= n <= FEW_ROWS:
             raise Declined(n)
-        judge, repeat = _find_programs(layout, kinds)
+        found = _find_judge(layout, kinds)
         numbers = range(1, n + 1)
         raw = list(zip(*columns, [""] * n, numbers, numbers, [moment] * n, strict=True))
-        judged = judge.run({RAW: raw} if leads is None else {RAW: raw, LEADS: leads})
-        bad = judge.names.index(BAD)
-        if any(row[bad] for row in judged) or (len(judged) > 1 and repeat.run({JUDGED: judged})):
+        judged = found.judge.run({RAW: raw} if leads is None else {RAW: raw, LEADS: leads})
+        if True in map(found.bad, judged):
             raise Declined("a bad row")
-        return PlainTable(judge, judged)
+        # What is equal for the engine is equal here: there is no NaN in rows that are not bad.
+        if len(judged) > 1 and len(set(map(found.key, judged))) < len(judged):
+            raise Declined("a row that repeats another")
+        return PlainTable(found.judge, judged)
 
     def _layout(self, name: str, given: Any) -> _Layout:
-        names = tuple(given) if isinstance(given, Mapping) else tuple(given.columns.tolist())
-        found = self._find_layout(name, names)
+        found = self._find_layout(name, _names_of(given))
         if found is None:
             raise Declined("columns that are missing or there more than once")
         return found
@@ -127,42 +129,64 @@ class PlainReader:
         # A program serves one combination of kinds. Of what is missing any kind may be told, but where a row
         # cannot do without it.
         kinds = {f.raw: "null" if f.required else _EMPTY.get(f.kind, "string") for f in reversed(spec.fields)}
-        return _Layout(spec, spec.raw_columns, tuple(kinds[column] for column in spec.raw_columns))
+        columns = spec.raw_columns
+        return _Layout(spec, columns, [*map(names.index, columns)], [kinds[column] for column in columns])
 
 
 @dataclass(frozen=True, eq=False)  # as a key it is itself: hashing what it holds takes long
 class _Layout:
-    """How a table with certain columns is read."""
+    """How a table with certain columns is read: those needed, where they are, their kinds without values."""
 
     spec: TableSpec
     columns: tuple[str, ...]
-    empty: tuple[Any, ...]
+    places: list[int]
+    empty: list[Any]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What judges rows; which of their values are the mark of a bad one, and what no two rows share."""
+
+    judge: RowProgram
+    bad: Callable[[Row], Any]
+    key: Callable[[Row], Any]
 
 
 @lru_cache(maxsize=LAYOUTS)
-def _find_programs(layout: _Layout, kinds: tuple[Any, ...]) -> tuple[RowProgram, RowProgram]:
-    """Return what judges rows with values of these kinds, and what finds those that repeat others."""
+def _find_judge(layout: _Layout, kinds: tuple[Any, ...]) -> _Judge:
+    """Return what judges rows with values of these kinds."""
     raw = ibis.schema(dict(zip(layout.columns, kinds, strict=True)) | _BESIDE)
     judge = judging(layout.spec, raw).program
-    repeat = judge and repeating(layout.spec, ibis.Schema.from_pyarrow(judge.schema)).program
-    if judge is None or repeat is None:
+    if judge is None:
         raise Declined("an operation that is not known here")
-    return judge, repeat
+    place = judge.names.index
+    key = itemgetter(*map(place, layout.spec.key or layout.spec.columns))
+    return _Judge(judge, itemgetter(place(BAD)), key)
 
 
-def _to_columns(
-    given: Any, names: Sequence[str], empty: Sequence[Any]
-) -> tuple[tuple[Any, ...], list[list[Any]]]:
-    """Return the kind of each column, and its values; of those that are all missing, the kind in `empty`."""
+def _names_of(given: Any) -> tuple[Any, ...]:
     if isinstance(given, Mapping):
-        pairs = [_to_value(given[name]) for name in names]
-        found = [(kind, [value]) for kind, value in pairs]
+        return tuple(given)
+    held = given.columns
+    return tuple(_to_list(held.array)[1] if isinstance(held.dtype, pd.StringDtype) else held.tolist())
+
+
+def _to_columns(given: Any, layout: _Layout) -> tuple[tuple[Any, ...], list[list[Any]]]:
+    """Return the kind of each column, and its values."""
+    if isinstance(given, Mapping):
+        found = [_to_list_of_one(given[name]) for name in layout.columns]
     elif len(given) > FEW_ROWS:
         raise Declined(len(given))
     else:
-        found = [_to_list(given[name]) for name in names]
-    kinds = tuple(other if kind == "null" else kind for (kind, _), other in zip(found, empty, strict=True))
-    return kinds, [values for _, values in found]
+        # A Series, which has the array of values in it, takes twenty times as long to make.
+        found = [_to_list(given._get_column_array(place)) for place in layout.places]
+    kinds = [other if kind == "null" else kind for (kind, _), other in zip(found, layout.empty, strict=True)]
+    return tuple(kinds), [values for _, values in found]
+
+
+def _to_list_of_one(value: Any) -> tuple[Any, list[Any]]:
+    kind, value = _to_value(value)
+    return kind, [value]
 
 
 def _to_value(value: Any) -> tuple[Any, Any]:
@@ -187,20 +211,20 @@ def _to_value(value: Any) -> tuple[Any, Any]:
     raise Declined(type(value))
 
 
-def _to_list(column: pd.Series[Any]) -> tuple[Any, list[Any]]:
-    """Return the kind of a column, and its values; NaN is missing, as everywhere in pandas."""
-    kind, held = column.dtype, cast(Any, column.array)
+def _to_list(held: Any) -> tuple[Any, list[Any]]:
+    """Return the kind of a column's array, and its values; NaN is missing, as everywhere in pandas."""
+    kind = held.dtype
     if isinstance(kind, pd.StringDtype):
         return "string", pa.array(held, from_pandas=True).to_pylist()
     if kind == "float64":
-        return "float64", [None if value != value else value for value in column.tolist()]
+        return "float64", [None if value != value else value for value in held.tolist()]
     if kind.kind == "M" and getattr(held, "unit", None) == "us":
         moments = [None if value == -_LONG else value for value in held.asi8.tolist()]
         return (_CLOCK if held.tz is None else MOMENT), moments
     if kind == "int64" or kind == "bool":
-        return ("int64" if kind == "int64" else "boolean"), column.tolist()
+        return ("int64" if kind == "int64" else "boolean"), held.tolist()
     if kind == "object":
-        values = [None if value is None or value != value else value for value in column.tolist()]
+        values = [None if value is None or value != value else value for value in held.tolist()]
         if all(value is None for value in values):
             return "null", values
         if all(value is None or isinstance(value, str) for value in values):
