@@ -16,18 +16,17 @@ from pandas.api.internals import create_dataframe_from_blocks  # type: ignore[im
 from pandas.arrays import ArrowExtensionArray, ArrowStringArray
 
 from propensity.data.scalars import local_clock, microseconds
-from propensity.decisions.amounts import Amount, AmountModel, SingleAmounts
-from propensity.decisions.tiers import assign_tiers
-from propensity.decisions.value import expected_value, value_interval
-from propensity.explain.contributions import compute_contributions
+from propensity.decisions.amounts import AmountModel, SingleAmounts
+from propensity.decisions.tiers import tier_bounds
+from propensity.decisions.value import value_single
 from propensity.explain.families import sum_in_order
+from propensity.explain.few import RowExplainer, RowPoints
 from propensity.explain.grades import GRADES, cuts_of, grade_row
-from propensity.explain.points import FIT, compute_points
+from propensity.explain.points import FIT
 from propensity.explain.reasons import REASONS_TYPE, Voice, tell_rule
 from propensity.explain.singles import Teller
 from propensity.model.bundle import Bundle
 from propensity.model.encoding import encode_rows
-from propensity.model.estimators import probability_of
 from propensity.params import Params
 
 # More rows are told quicker column by column.
@@ -59,9 +58,11 @@ class FewScorer:
     """
 
     def __init__(self, bundle: Bundle, params: Params, voice: Voice, amounts: AmountModel) -> None:
-        self._bundle, self._params, self._words, self._zone = bundle, params.cutoffs, voice.words, voice.zone
+        self._bundle, self._value, self._voice = bundle, params.cutoffs.value, voice
         self._oldest = max(params.snapshots.ages_days) if bundle.plan.dated else np.inf
         self._teller, self._amounts = Teller(bundle.features, voice), SingleAmounts(amounts)
+        self._explainer = RowExplainer(bundle.model, bundle.calibrator, bundle.cutoffs["reference_odds"])
+        self._bounds = tier_bounds(bundle.cutoffs, params.cutoffs.hold)
         fit = [feature.qualifier in FIT for feature in bundle.features]
         self._sides = [[j for j, own in enumerate(fit) if own is side] for side in (True, False)]
         grades = bundle.documents.get("grades")
@@ -88,35 +89,39 @@ class FewScorer:
             Lead to the tier it had.
         """
         layout = self._find_layout(names)
-        leads, moments = [row[layout.lead] for row in rows], [row[layout.as_of] for row in rows]
         values = [[row[i] for i in layout.features] for row in rows]
         matrix, unknown = encode_rows(values, self._bundle.encoding)
-        contributions = compute_contributions(self._bundle.model, self._bundle.calibrator, matrix)
-        points = compute_points(contributions, self._bundle.cutoffs["reference_odds"])
-        middle = 1 / (1 + np.exp(-contributions.log_odds))
-        low, high = map(probability_of, self._bundle.calibrator.interval(contributions.log_odds))
         met = group_hits(hits)
-        tier = assign_tiers(
-            middle,
-            np.array([lead in met for lead in leads]),
-            self._bundle.cutoffs,
-            previous=np.array([previous.get(lead) for lead in leads], dtype=object),
-            hold=self._params.hold,
-        )
-        tiers, parts = tier.tolist(), points.values.tolist()
-        told = zip(leads, values, parts, moments, tiers, strict=True)
-        fit, engagement = ([sum_in_order([part[j] for j in side]) for part in parts] for side in self._sides)
-        numbers = [middle, points.score, np.full(len(rows), points.base), fit, engagement, low, high]
-        amounts = [self._amounts.of([row[i] for i in layout.amounts]) for row in rows]
-        scores = _make_scores(
-            [leads, tiers, [self._bundle.model_version] * len(rows), *self._grade(fit, engagement)],
-            [*numbers, *self._value(amounts, (middle, low, high), tier)],
-            [amount.wins for amount in amounts],
-            moments,
-            [self._tell(met.get(lead, ()), *row) for lead, *row in told],
-        )
+        scored = [
+            self._score_one(layout, row, own, points, met.get(row[layout.lead], ()), previous)
+            for row, own, points in zip(rows, values, self._explainer.explain(matrix), strict=True)
+        ]
         older = sum(row[layout.age] > self._oldest for row in rows) if layout.age is not None else 0
-        return scores, unknown | ({"age_days": older} if older else {})
+        return _make_scores(scored), unknown | ({"age_days": older} if older else {})
+
+    def _score_one(
+        self,
+        layout: _Layout,
+        row: Row,
+        values: Row,
+        found: RowPoints,
+        met: Sequence[Hit],
+        previous: Mapping[str, str],
+    ) -> _Scored:
+        lead, moment, points = row[layout.lead], row[layout.as_of], found.points
+        tier = "disqualified" if met else self._bounds.assign(found.probability[0], previous.get(lead))
+        fit, engagement = (sum_in_order([points[j] for j in side]) for side in self._sides)
+        amount = self._amounts.of([row[i] for i in layout.amounts])
+        worth = value_single(found.probability, (amount.amount, amount.low, amount.high), tier, self._value)
+        probability, *interval = found.probability
+        points_of = found.score, self._explainer.base, fit, engagement
+        return _Scored(
+            (lead, tier, self._bundle.model_version, *self._grade(fit, engagement)),
+            (probability, *points_of, *interval, worth[0], amount.amount, *worth[1:]),
+            amount.wins,
+            moment,
+            self._tell(met, values, points, moment, tier),
+        )
 
     def _make_layout(self, names: tuple[str, ...]) -> _Layout:
         place = {name: i for i, name in enumerate(names)}
@@ -131,23 +136,26 @@ class FewScorer:
     def _tell(
         self, met: Sequence[Hit], values: Row, points: Row, moment: int | None, tier: str
     ) -> list[dict[str, Any]]:
-        clock = 0 if moment is None else local_clock(self._zone, moment)
+        clock = 0 if moment is None else local_clock(self._voice.zone, moment)
         told = self._teller.tell(values, points, clock=clock, lifts=tier == "nurture")
-        return [*(tell_rule(hit, self._words) for hit in met), *told]
+        return [*(tell_rule(hit, self._voice.words) for hit in met), *told]
 
-    def _grade(self, fit: Sequence[float], engagement: Sequence[float]) -> list[list[str | None]]:
+    def _grade(self, fit: float, engagement: float) -> tuple[str | None, str | None, str | None]:
         if self._cuts is None:
-            return [[None] * len(fit)] * 3
-        letters = [grade_row(x, self._cuts[0], "fit") for x in fit]
-        numbers = [grade_row(x, self._cuts[1], "engagement") for x in engagement]
-        both = [letter + number for letter, number in zip(letters, numbers, strict=True)]
-        return [[*both], [*letters], [*numbers]]
+            return None, None, None
+        letter = grade_row(fit, self._cuts[0], "fit")
+        number = grade_row(engagement, self._cuts[1], "engagement")
+        return letter + number, letter, number
 
-    def _value(self, amounts: Sequence[Amount], probability: Any, tier: Any) -> list[Any]:
-        middle = np.array([amount.amount for amount in amounts])
-        ends = np.array([amount.low for amount in amounts]), np.array([amount.high for amount in amounts])
-        low, high = value_interval(probability, (middle, *ends), tier, self._params.value)
-        return [expected_value(probability[0], middle, tier, self._params.value), middle, low, high]
+
+class _Scored(NamedTuple):
+    """What a row of the scores holds, the texts and numbers in the order of `_TEXTS` and `_NUMBERS`."""
+
+    texts: tuple[str | None, ...]
+    numbers: tuple[float, ...]
+    wins: int
+    moment: int | None
+    reasons: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -204,27 +212,36 @@ def _zeros(n: int) -> Any:
     return pd.array(np.zeros(n, dtype="M8[us]"), dtype=_MOMENT)
 
 
-def _make_scores(
-    texts: Sequence[Sequence[str | None]],
-    numbers: Sequence[Any],
-    wins: Sequence[int],
-    moments: Sequence[int | None],
-    reasons: Sequence[list[dict[str, Any]]],
-) -> pd.DataFrame:
+@lru_cache(maxsize=FEW_LEADS)
+def _index(n: int) -> pd.RangeIndex:
+    return pd.RangeIndex(n)
+
+
+def _make_texts(texts: tuple[str | None, ...]) -> Any:
+    return _Text(pa.array(texts, type=pa.large_string()), dtype=_TEXT)
+
+
+@lru_cache(maxsize=1000)
+def _find_texts(texts: tuple[str | None, ...]) -> Any:
+    """Return an array to copy, for a column of which there are few different ones."""
+    return _make_texts(texts)
+
+
+def _make_scores(rows: Sequence[_Scored]) -> pd.DataFrame:
     """Return the frame of scores, put together from its blocks: that costs a tenth of making it by column."""
-    n = len(moments)
-    now = microseconds(datetime.now(UTC))
-    whole = np.array([*(_NO_MOMENT if m is None else m for m in moments), *[now] * n], dtype=np.int64)
+    n, now = len(rows), microseconds(datetime.now(UTC))
+    texts, numbers, wins, moments, reasons = zip(*rows, strict=True)
     at = _zeros(2 * n).copy()
-    at.asi8[:] = whole
+    at.asi8[:] = [*(_NO_MOMENT if moment is None else moment for moment in moments), *[now] * n]
     told = ArrowExtensionArray(pa.array(reasons, type=REASONS_TYPE))
-    columns = [_Text(pa.array(text, type=pa.large_string()), dtype=_TEXT) for text in texts]
+    leads, *others = zip(*texts, strict=True)
+    columns = [_make_texts(leads), *(_find_texts(column).copy() for column in others)]
     blocks = [
         *zip(columns, _TEXT_PLACES, strict=True),
-        (np.array(numbers, dtype=np.float64), _NUMBER_PLACES),
+        (np.array(numbers, dtype=np.float64).T, _NUMBER_PLACES),
         (np.array([wins], dtype=np.int64), _WINS),
         (at.reshape(2, n), _MOMENT_PLACES),
         (told, _REASONS),
     ]
-    made: pd.DataFrame = create_dataframe_from_blocks(blocks, index=pd.RangeIndex(n), columns=_COLUMNS)
+    made: pd.DataFrame = create_dataframe_from_blocks(blocks, index=_index(n), columns=_COLUMNS)
     return made

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,38 @@ def assign_tiers(
             above[name] = above[name] | (had[name] & (probability >= lowest))
     pursued = np.where(above["sql"], "sql", np.where(above["mql"], "mql", "nurture"))
     return np.where(disqualified, "disqualified", pursued)
+
+
+@dataclass(frozen=True)
+class TierBounds:
+    """The probabilities from which on a single lead has each tier, as `assign_tiers` has them.
+
+    Attributes
+    ----------
+    mql, sql : float
+    kept_mql, kept_sql : float
+        For a lead that had this tier, or a higher one.
+    """
+
+    mql: float
+    sql: float
+    kept_mql: float
+    kept_sql: float
+
+    def assign(self, probability: float, previous: str | None) -> str:
+        """Return the tier of a lead that no rule disqualifies; `previous` as of `assign_tiers`."""
+        had_sql = previous == "sql"
+        if probability >= self.sql or (had_sql and probability >= self.kept_sql):
+            return "sql"
+        had_mql = had_sql or previous == "mql"
+        return "mql" if probability >= self.mql or (had_mql and probability >= self.kept_mql) else "nurture"
+
+
+def tier_bounds(cutoffs: Mapping[str, Any], hold: float = 0.0) -> TierBounds:
+    """Return the bounds of the tiers; parameters as of `assign_tiers`."""
+    mql, sql = (float(cutoffs[name]["probability"]) for name in ("mql", "sql"))
+    kept = (lower_by(mql, hold), lower_by(sql, hold)) if hold > 0 else (mql, sql)
+    return TierBounds(mql, sql, *kept)
 
 
 def lower_by(probability: float, points: float) -> float:

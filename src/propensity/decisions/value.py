@@ -83,6 +83,24 @@ def value_interval(
     return ends[0], ends[1]
 
 
+def value_single(
+    probability: tuple[float, float, float],
+    amount: tuple[float, float, float],
+    tier: str,
+    value: ValueParams,
+) -> tuple[float, float, float]:
+    """Return `expected_value` and the ends of `value_interval` of a single lead, to the bit."""
+    if tier == "disqualified":
+        return 0.0, 0.0, 0.0
+    p, p_low, p_high, a, a_low, a_high = np.log([max(x, TINY) for x in (*probability, *amount)]).tolist()
+    down, up = np.hypot((p_low - p, p_high - p), (a_low - a, a_high - a)).tolist()
+    lower, higher = np.exp((-down, up)).tolist()
+    worth = probability[0] * amount[0]
+    cost = float(value.sales_touch if tier == "sql" else value.nurture)
+    ends = worth * lower * value.margin - cost, worth * higher * value.margin - cost
+    return worth * value.margin - cost, *ends
+
+
 def touch_costs(tier: npt.NDArray[np.str_], value: ValueParams) -> Vector:
     """Return what a lead of each tier costs: an SQL a sales touch, an MQL or a nurtured lead the nurture."""
     others = np.where(tier == "disqualified", 0.0, float(value.nurture))

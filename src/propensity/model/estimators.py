@@ -22,6 +22,7 @@ from scipy.special import expit
 
 from propensity.errors import BundleError
 from propensity.model.attributions import Attributions, explain, load_kernels, plan_attributions
+from propensity.model.single import RowContributions
 from propensity.model.statistics import look_up, widen
 from propensity.model.trees import UnreadableTreesError, average, read_forest
 
@@ -34,7 +35,8 @@ Matrix = npt.NDArray[np.float64]
 # about so many plain predictions.
 ROWS_FOR_THREADS = 100_000
 EXPLAINING = 70
-# So many rows are added quicker number by number than column by column, to the same sums.
+# So many rows are explained quicker one by one, and added number by number than column by column, to the
+# same sums.
 ROWS_IN_PYTHON = 30
 # From so many rows times leaves on, tables and their compiled loops are quicker than LightGBM's own
 # contributions by more than they take to load and make the first time, a second or two.
@@ -139,14 +141,16 @@ class Boosted:
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's SHAP value, shape (n_rows, n_features).
 
-        Large batches take tables (`propensity.model.attributions`), others LightGBM's own; the two agree to
-        1e-10. Which of them a batch takes depends on its size and the model alone.
+        Large batches take tables (`propensity.model.attributions`), others LightGBM's own, a few rows one by
+        one; the two agree to 1e-10. Which of them a batch takes depends on its size and the model alone.
         """
         if len(matrix) == 0:
             return np.empty_like(matrix)
         wide = self._widen(matrix)
         planned = self._planned() if len(matrix) * self.leaves >= TABLES_FROM else None
-        if planned is None:
+        if planned is None and len(matrix) <= ROWS_IN_PYTHON:
+            raw = _mean([single.explain(wide) for single in self._singles])
+        elif planned is None:
             threads = threads_for(EXPLAINING * len(matrix), self.threads)
             raw = _mean([b.predict(wide, pred_contrib=True, num_threads=threads) for b in self.boosters])
         else:
@@ -155,6 +159,10 @@ class Boosted:
         for column, j in enumerate(self.statistics, start=matrix.shape[1]):
             own[:, j] += raw[:, column]
         return own
+
+    @cached_property
+    def _singles(self) -> list[RowContributions]:
+        return [RowContributions(booster) for booster in self.boosters]
 
     def _planned(self) -> Attributions | None:
         with PLANNING:  # threads that come first at once make the tables once
