@@ -141,10 +141,7 @@ class RowProgram:
             relation.slot = self._step(
                 lambda rows: [(*row, *[of(row) for of in values]) for row in rows], relation.slot
             )
-        return [
-            relation.columns[node.name] if isinstance(node, ops.Field) else relation.known[node]
-            for node in nodes
-        ]
+        return [relation.place(node) for node in nodes]
 
     def _add_number(self, node: Any, relation: _Relation) -> None:
         if not isinstance(node.func, ops.RowNumber) or not all(key.ascending for key in node.order_by):
@@ -197,6 +194,10 @@ class _Relation:
     columns: dict[str, int]
     width: int
     known: dict[Any, int] = field(default_factory=dict)
+
+    def place(self, node: Any) -> int:
+        """Return where a column, or a value that was added, is in a row."""
+        return self.columns[node.name] if isinstance(node, ops.Field) else self.known[node]
 
 
 @dataclass(frozen=True)
@@ -284,20 +285,26 @@ def _union(program: RowProgram, node: Any) -> _Relation:
 def _aggregated(program: RowProgram, node: Any) -> _Relation:
     """Reduce groups to their keys and aggregates, and then compute what is made of those."""
     parent = program._table(node.parent)
-    keys = program._extend(parent, list(node.groups.values()))
-    key = program._key(list(node.groups.values()), parent) if keys else None
     reductions = list(
         dict.fromkeys(r for m in node.metrics.values() for r in m.find(ops.Reduction, filter=ops.Value))
     )
-    selections = _Selections(program, parent)
-    reducers = [_reducer(program, reduction, parent, selections) for reduction in reductions]
+    chains = [() if r.where is None else _conditions(r.where) for r in reductions]
+    tested = [test for chain in chains for test in chain if not _is_named(test)]
+    keys = program._extend(parent, [*node.groups.values(), *tested])[: len(node.groups)]
+    key = program._key(list(node.groups.values()), parent) if keys else None
+    selection, nothing = _Selection(), []
+    for place, (reduction, chain) in enumerate(zip(reductions, chains, strict=True)):
+        chosen = selection.refined(chain, parent)
+        chosen.reducers.append((place, _reducer(program, reduction, parent)))
+        nothing.append(0 if isinstance(reduction, ops.CountStar) else None)
 
     def aggregate(rows: Rows) -> Rows:
-        groups = [rows] if key is None else _group(rows, map(key, rows))
         found = []
-        for group in groups:
-            selected = selections.select(group)
-            found.append((*[group[0][k] for k in keys], *[of(selected[s]) for s, of in reducers]))
+        for group in [rows] if key is None else _group(rows, map(key, rows)):
+            reduced = nothing.copy()
+            if group:
+                selection.reduce(group, reduced)
+            found.append((*[group[0][k] for k in keys], *reduced))
         return found
 
     columns = {name: place for place, name in enumerate(node.groups)}
@@ -307,37 +314,58 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     return replace(made, columns=columns | dict(zip(node.metrics, places, strict=True)), known={})
 
 
-class _Selections:
-    """The rows of a group that conditions leave, each made from those that all but its last one leave."""
+class _Selection:
+    """Rows of a group that conditions leave, what is reduced of them, and what further conditions leave.
 
-    def __init__(self, program: RowProgram, relation: _Relation) -> None:
-        self._program, self._relation = program, relation
-        self._places: dict[tuple[Any, ...], int] = {(): 0}
-        self._steps: list[tuple[int, Of]] = []
+    Most aggregates of a feature table are of rows that are not there: nothing is asked of them one by one.
+    """
 
-    def add(self, conditions: tuple[Any, ...]) -> int:
-        """Return the place of what these conditions leave among what `select` returns."""
-        if conditions not in self._places:
-            step = (self.add(conditions[:-1]), self._program._value(conditions[-1], self._relation))
-            self._steps.append(step)
-            self._places[conditions] = len(self._steps)
-        return self._places[conditions]
+    def __init__(self) -> None:
+        self.reducers: list[tuple[int, Callable[[Rows], Any]]] = []
+        self._named: dict[int, dict[str, _Selection]] = {}
+        self._tested: dict[int, _Selection] = {}
 
-    def select(self, rows: Rows) -> list[Rows]:
-        found = [rows]
-        for before, keep in self._steps:
-            left = found[before]
-            found.append([row for row in left if keep(row) is True] if left else left)
-        return found
+    def refined(self, chain: Sequence[Any], relation: _Relation) -> _Selection:
+        """Return what conditions leave, one after another; they are columns, or compare one with a text."""
+        if not chain:
+            return self
+        test = chain[0]
+        if _is_named(test):
+            texts = self._named.setdefault(relation.place(test.left), {})
+            found = texts.setdefault(test.right.value, _Selection())
+        else:
+            found = self._tested.setdefault(relation.place(test), _Selection())
+        return found.refined(chain[1:], relation)
+
+    def reduce(self, rows: Rows, reduced: list[Any]) -> None:
+        """Write what is reduced of some rows, one at least."""
+        for place, reduce_rows in self.reducers:
+            reduced[place] = reduce_rows(rows)
+        for column, texts in self._named.items():
+            for text, same in _group_by(rows, column).items():
+                if text in texts:
+                    texts[text].reduce(same, reduced)
+        for column, selection in self._tested.items():
+            left = [row for row in rows if row[column] is True]
+            if left:
+                selection.reduce(left, reduced)
 
 
-def _reducer(
-    program: RowProgram, node: Any, relation: _Relation, selections: _Selections
-) -> tuple[int, Callable[[Rows], Any]]:
-    """Return which rows of a group are reduced, and how."""
-    selected = selections.add(() if node.where is None else _conditions(node.where))
+def _is_named(node: Any) -> bool:
+    """Return whether a condition is that a column of text is a certain text."""
+    return (
+        isinstance(node, ops.Equals)
+        and isinstance(node.left, ops.Field)
+        and isinstance(node.right, ops.Literal)
+        and node.left.dtype.is_string()
+        and isinstance(node.right.value, str)
+    )
+
+
+def _reducer(program: RowProgram, node: Any, relation: _Relation) -> Callable[[Rows], Any]:
+    """Return how some rows of a group, one at least, are reduced."""
     if isinstance(node, ops.CountStar):
-        return selected, len
+        return len
     if type(node) not in AGGREGATES:
         raise Declined(type(node).__name__)
     if isinstance(node, ops.Sum) and not (node.arg.dtype.is_integer() or node.arg.dtype.is_boolean()):
@@ -347,8 +375,10 @@ def _reducer(
         if node.include_null or not node.order_by or not all(key.ascending for key in node.order_by):
             raise Declined("the first without an ascending order")
         arguments += [key.arg for key in node.order_by]
-    values = [program._value(argument, relation) for argument in arguments]
-    return selected, lambda rows: reduce_rows(rows, *values) if rows else None
+    of, *others = (program._value(argument, relation) for argument in arguments)
+    if isinstance(node, (ops.Min, ops.BitOr)):
+        return lambda rows: of(rows[0]) if len(rows) == 1 else reduce_rows(rows, of)
+    return lambda rows: reduce_rows(rows, of, *others)
 
 
 def _conditions(node: Any) -> tuple[Any, ...]:
@@ -429,6 +459,13 @@ def _group(items: Iterable[Any], keys: Iterable[Any]) -> list[list[Any]]:
     for item, key in zip(items, keys, strict=True):
         found.setdefault(key, []).append(item)
     return list(found.values())
+
+
+def _group_by(rows: Rows, column: int) -> dict[Any, Rows]:
+    found: dict[Any, Rows] = {}
+    for row in rows:
+        found.setdefault(row[column], []).append(row)
+    return found
 
 
 def _picker(places: Sequence[int], width: int) -> Callable[[Row], Row] | None:
