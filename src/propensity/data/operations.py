@@ -15,6 +15,8 @@ from propensity.data.scalars import Declined
 
 Row = tuple[Any, ...]
 Of = Callable[[Row], Any]
+# What a value is of every row of a table.
+Column = list[Any]
 # From what the arguments are of a row to what the operation is of it.
 Make = Callable[..., Of]
 
@@ -56,10 +58,21 @@ def operation(node: Any) -> tuple[Make, Sequence[Any]]:
     raise Declined(kind.__name__)
 
 
-def strict(function: Callable[..., Any]) -> Make:
-    """Return how a function of values is made one of rows that is null where any argument is null."""
+class Strict:
+    """How a function of values is made one of rows that is null where any argument is null.
 
-    def make(*arguments: Of) -> Of:
+    Parameters
+    ----------
+    function : callable
+        Of as many values as the operation has arguments.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Of) -> Of:
+        """Return what the operation is of a row."""
+        function = self.function
         if len(arguments) == 1:
             return _strict_of_one(function, *arguments)
         if len(arguments) == 2 and isinstance(arguments[1], Constant) and arguments[1].value is not None:
@@ -76,7 +89,25 @@ def strict(function: Callable[..., Any]) -> Make:
 
         return of
 
-    return make
+    def over(self, constants: Sequence[Constant | None]) -> Callable[..., Column] | None:
+        """Return what the operation is of columns, those of the arguments that are not constant.
+
+        None where its arguments are of another form than most.
+        """
+        function = self.function
+        if len(constants) == 1:
+            return lambda xs: [None if x is None else function(x) for x in xs]
+        if len(constants) != 2 or constants[0] is not None:
+            return None
+        if constants[1] is None:
+            return lambda xs, ys: [
+                None if x is None or y is None else function(x, y) for x, y in zip(xs, ys, strict=True)
+            ]
+        other = constants[1].value
+        return None if other is None else lambda xs: [None if x is None else function(x, other) for x in xs]
+
+
+strict = Strict
 
 
 def _strict_of_one(function: Callable[[Any], Any], argument: Of) -> Of:
@@ -343,7 +374,11 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Ma
     def make(node: Any) -> tuple[Make, Sequence[Any]]:
         if not node.dtype.is_integer():
             return strict(function), node.args
-        return strict(lambda one, other: scalars.in_range(function(one, other))), node.args
+        return strict(in_range), node.args
+
+    def in_range(one: Any, other: Any) -> Any:
+        number = function(one, other)
+        return number if scalars.LOWEST <= number < scalars.LARGEST else scalars.in_range(number)
 
     return make
 
@@ -423,6 +458,48 @@ _MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Subtract: _arithmetic(operator.sub),
     ops.Multiply: _arithmetic(operator.mul),
     ops.BitwiseLeftShift: _arithmetic(operator.lshift),
+}
+
+
+def over_columns(make: Make, constants: Sequence[Constant | None]) -> Callable[..., Column] | None:
+    """Return what an operation is of the columns of those of its arguments that are not constant.
+
+    Each argument is then known of every row, be it asked for or not: an operation that skips arguments with
+    a purpose, as a condition does, is not among them.
+
+    Parameters
+    ----------
+    make : callable
+        As from `operation`.
+    constants : sequence
+        The arguments, None for one that is not constant.
+
+    Returns
+    -------
+    callable or None
+        None where the operation has to be asked for row by row.
+    """
+    if isinstance(make, Strict):
+        return make.over(constants)
+    given = {id(constant.value) for constant in constants if constant is not None}
+    if make is _first_given and len(constants) == 2 and constants[1] is not None:
+        otherwise = constants[1].value
+        return lambda xs: [otherwise if x is None else x for x in xs]
+    if make is _any_true and id(True) not in given:
+        return lambda *parts: [True in values for values in zip(*parts, strict=True)]
+    if make is both and given <= {id(True)}:
+        return _all_true
+    return None if given else _OVER.get(make)
+
+
+def _all_true(*parts: Column) -> Column:
+    return [False if False in row else None if None in row else True for row in zip(*parts, strict=True)]
+
+
+_OVER: dict[Make, Callable[..., Column]] = {
+    _same: lambda xs: xs,
+    _is_null: lambda xs: [x is None for x in xs],
+    _not_null: lambda xs: [x is not None for x in xs],
 }
 # From some rows of a group, one at least, and what the arguments are of each, to one value.
 AGGREGATES: dict[type, Callable[..., Any]] = {

@@ -11,20 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from operator import itemgetter
+from itertools import compress
+from operator import add, itemgetter
 from typing import Any
 
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
 
-from propensity.data.operations import AGGREGATES, Constant, Of, Row, both, operation
+from propensity.data.operations import AGGREGATES, Column, Constant, Of, Row, both, operation, over_columns
 from propensity.data.scalars import Declined, rank
 
 __all__ = ["Declined", "Row", "RowProgram", "compile_rows", "rows_of"]
 
 # What is made of a text is remembered for so many texts, and then all is forgotten.
 REMEMBERED = 2000
+# From so many rows on, values are quicker computed column by column.
+COLUMNS_FROM = 4
 
 Rows = list[Row]
 
@@ -134,14 +137,30 @@ class RowProgram:
             for node in dict.fromkeys(nodes)
             if node not in relation.known and not isinstance(node, ops.Field)
         ]
-        values = [self._value(node, relation) for node in fresh]
-        if values:
+        if fresh:
+            values = [self._value(node, relation) for node in fresh]
+            compute = self._columns(fresh, relation)
             relation.known |= {node: relation.width + i for i, node in enumerate(fresh)}
             relation.width += len(fresh)
-            relation.slot = self._step(
-                lambda rows: [(*row, *[of(row) for of in values]) for row in rows], relation.slot
-            )
+
+            def extend(rows: Rows) -> Rows:
+                if len(rows) < COLUMNS_FROM:
+                    return [(*row, *[of(row) for of in values]) for row in rows]
+                return list(map(add, rows, zip(*compute(rows), strict=True)))
+
+            relation.slot = self._step(extend, relation.slot)
         return [relation.place(node) for node in nodes]
+
+    def _columns(self, nodes: Sequence[Any], relation: _Relation) -> Callable[[Rows], list[Column]]:
+        """Return what computes values of all rows of a relation, which takes longer for very few rows."""
+        columns = _Columns(self, relation)
+        places = [columns.add(node) for node in nodes]
+
+        def compute(rows: Rows) -> list[Column]:
+            done = columns.compute(rows)
+            return [done[place] for place in places]
+
+        return compute
 
     def _add_number(self, node: Any, relation: _Relation) -> None:
         if not isinstance(node.func, ops.RowNumber) or not all(key.ascending for key in node.order_by):
@@ -200,6 +219,54 @@ class _Relation:
         return self.columns[node.name] if isinstance(node, ops.Field) else self.known[node]
 
 
+class _Columns:
+    """Values of all rows of a relation, column by column, and each once however much is made of it."""
+
+    def __init__(self, program: RowProgram, relation: _Relation) -> None:
+        self._program, self._relation = program, relation
+        self._places: dict[Any, int] = {}
+        # A step's function takes the results of earlier steps; the rows are result 0.
+        self._steps: list[tuple[Callable[..., Column], list[int]]] = []
+
+    def add(self, node: Any) -> int:
+        """Return the place of a value among what `compute` returns."""
+        if node not in self._places:
+            step = self._from_columns(node) or (self._from_rows(node), [0])
+            self._steps.append(step)
+            self._places[node] = len(self._steps)
+        return self._places[node]
+
+    def compute(self, rows: Rows) -> list[Any]:
+        """Return the rows and the columns."""
+        done: list[Any] = [rows]
+        for function, inputs in self._steps:
+            done.append(function(*[done[i] for i in inputs]))
+        return done
+
+    def _from_rows(self, node: Any) -> Callable[[Rows], Column]:
+        of = self._program._value(node, self._relation)
+        return lambda rows: list(map(of, rows))
+
+    def _from_columns(self, node: Any) -> tuple[Callable[..., Column], list[int]] | None:
+        """Return how a value is made of other columns; None where it is to be made of each row.
+
+        Of a text it is: what was made of the same text before is remembered.
+        """
+        if node in self._relation.known or isinstance(node, ops.Field):
+            return None
+        made = self._program._make(node, self._relation)
+        if made.text is not None or isinstance(made.of, Constant):
+            return None
+        make, arguments = operation(node)
+        parts = [self._program._make(argument, self._relation).of for argument in arguments]
+        constants = [part if isinstance(part, Constant) else None for part in parts]
+        function = over_columns(make, constants)
+        if function is None:
+            return None
+        read = [argument for argument, part in zip(arguments, constants, strict=True) if part is None]
+        return function, [self.add(argument) for argument in read]
+
+
 @dataclass(frozen=True)
 class _Made:
     """What a value is of a row; the place of the one text it is made of, if it is, in how many operations."""
@@ -249,7 +316,14 @@ def _drop(program: RowProgram, node: Any) -> _Relation:
 def _filter(program: RowProgram, node: Any) -> _Relation:
     parent = program._table(node.parent)
     keep = both(*(program._value(predicate, parent) for predicate in node.predicates))
-    slot = program._step(lambda rows: [row for row in rows if keep(row) is True], parent.slot)
+    met = program._columns(node.predicates, parent)
+
+    def choose(rows: Rows) -> Rows:
+        if len(rows) < COLUMNS_FROM:
+            return [row for row in rows if keep(row) is True]
+        return _where(rows, met(rows))
+
+    slot = program._step(choose, parent.slot)
     return replace(parent, slot=slot, known={})
 
 
@@ -452,6 +526,12 @@ def _remembering(of: Of, place: int) -> Of:
 
 def _ranked(of: Of, node: Any) -> Of:
     return (lambda row: rank(of(row))) if node.dtype.is_floating() else of
+
+
+def _where(rows: Rows, conditions: Sequence[Column]) -> Rows:
+    """Return the rows that meet all conditions."""
+    met = conditions[0] if len(conditions) == 1 else map(all, zip(*conditions, strict=True))
+    return list(compress(rows, met))
 
 
 def _group(items: Iterable[Any], keys: Iterable[Any]) -> list[list[Any]]:

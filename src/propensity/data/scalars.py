@@ -18,7 +18,7 @@ from zoneinfo import ZoneInfo
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SPACES = " \t\n\r\v\f"
 _WHOLE = 2**53
-_LARGEST = 2**63
+LOWEST, LARGEST = -(2**63), 2**63  # the engine's whole numbers: from the one to below the other
 _NUMBER = re.compile(r"[+-]?[0-9]{1,15}([.][0-9]{1,15})?")
 _MOMENT = re.compile(
     r"([0-9]{4})-([0-9]{2})-([0-9]{2})(?:[T ]([0-9]{2}):([0-9]{2})(?::([0-9]{2})(?:[.]([0-9]{1,6}))?)?"
@@ -92,7 +92,7 @@ def remainder(one: int, other: int) -> int | None:
 
 def round_off(number: float) -> int:
     """Round to a whole number, halves away from zero."""
-    if not abs(number) < _LARGEST:
+    if not abs(number) < LARGEST:
         return int(_decline(number))
     size = abs(number)
     below = math.floor(size)
@@ -101,7 +101,7 @@ def round_off(number: float) -> int:
 
 def in_range(number: int) -> int:
     """Return a whole number that the engine's own type holds."""
-    return number if -_LARGEST <= number < _LARGEST else int(_decline(number))
+    return number if LOWEST <= number < LARGEST else int(_decline(number))
 
 
 def to_text(value: Any) -> str:
@@ -114,7 +114,7 @@ def to_text(value: Any) -> str:
 
 def to_float(value: Any) -> float:
     """Return a number or a truth value as a float."""
-    if isinstance(value, int) and not -_WHOLE <= value < _LARGEST:
+    if isinstance(value, int) and not -_WHOLE <= value < LARGEST:
         _decline(value)
     return float(value)
 
@@ -126,7 +126,7 @@ def to_whole(value: Any) -> int:
 
 def try_whole(value: float) -> int | None:
     """Return a float as a whole number, null where that is none; halves to even."""
-    if abs(value) < _LARGEST // 2:
+    if abs(value) < LARGEST // 2:
         return round(value)
     return int(_decline(value)) if math.isfinite(value) else None
 
