@@ -457,11 +457,13 @@ def _with_moments(spine: pa.Table, earlier: pd.DataFrame) -> pa.Table:
 def in_utc(moment: Any, zone: str) -> pd.Timestamp:
     """Read a moment; without a zone of its own it is in `zone`."""
     try:
-        read = pd.Timestamp(moment)
+        read = moment if type(moment) is pd.Timestamp else pd.Timestamp(moment)
     except ValueError:
         raise InputError(
             f"as_of should be a timestamp such as 2025-06-30T22:00:00Z, it is {moment!r}"
         ) from None
+    if read.tzinfo is UTC:  # converting takes as long as reading
+        return read
     return (read.tz_localize(zone) if read.tzinfo is None else read).tz_convert("UTC")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ MOST_LEVELS = 30
 # Tenths of a number tell amounts closer than quarters do where there are 60 wins or more (docs/money.md).
 TENTHS = tuple(i / 10 for i in range(1, 10))
 Z = 1.96
+REMEMBERED = 5000  # combinations of levels whose amounts are kept
 
 
 @dataclass(frozen=True)
@@ -191,6 +193,7 @@ class SingleAmounts:
         self._covariance: list[list[float]] = np.pad(model.covariance, (0, 1)).tolist()
         self._strange, self._none = set(_strange(model)), 1 + len(model.names)
         self._wins = [0, *model.wins, 0]
+        self._of_codes = lru_cache(maxsize=REMEMBERED)(self._compute)
 
     def of(self, values: Sequence[Any]) -> Amount:
         """Return what a lead with these values would bring."""
@@ -198,7 +201,10 @@ class SingleAmounts:
         if model.source != "amounts":
             return Amount(model.mean, model.mean, model.mean, 0)
         found = zip(self._places, self._find, values, strict=True)
-        codes = [0, *(places.get(find(value), self._none) for places, find, value in found)]
+        return self._of_codes((0, *(places.get(find(value), self._none) for places, find, value in found)))
+
+    def _compute(self, codes: tuple[int, ...]) -> Amount:
+        model = self._model
         logs = np.array([self._coefficients[code] for code in codes]).sum()
         variance = 0.0
         for own in codes:

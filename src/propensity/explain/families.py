@@ -93,13 +93,8 @@ def group_families(points: Points, features: list[Feature]) -> Families:
     return Families(found.names, *group(points.values, found.columns, found.amounts, found.alike))
 
 
-def group_row(values: Sequence[float], grouping: Grouping) -> tuple[list[int], list[int], list[float]]:
-    """Do for a single row what `group_families` does, to the last bit: spokesman, told and sums."""
-    sizes = [abs(value) for value in values]
-    spokesman, told = (
-        [own[0] if len(own) == 1 else max(own, key=sizes.__getitem__) for own in columns]
-        for columns in (grouping.columns, grouping.amounts)
-    )
+def group_row(values: Sequence[float], grouping: Grouping) -> list[float]:
+    """Return for a single row the sums that `group_families` finds, to the last bit."""
     sums = [
         0.0 + values[own[0]] if len(own) == 1 else sum_in_order([values[j] for j in own])
         for own in grouping.columns
@@ -111,7 +106,12 @@ def group_row(values: Sequence[float], grouping: Grouping) -> tuple[list[int], l
             by_type = abs(event_type) >= abs(activity)
             sums[strongest] = event_type + activity if by_type else 0.0
             sums[k] = 0.0 if by_type else event_type + activity
-    return spokesman, told, sums
+    return sums
+
+
+def find_weightiest(values: Sequence[float], members: Sequence[int]) -> int:
+    """Return which of some features of a single row weighs most, the first of equals."""
+    return members[0] if len(members) == 1 else max(members, key=lambda j: abs(values[j]))
 
 
 def sum_in_order(values: Iterable[float]) -> float:

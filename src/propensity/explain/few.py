@@ -58,10 +58,9 @@ class RowExplainer:
         rows = self._model.contributions(matrix).tolist()
         margins = [reduce(add, row, self._margin) for row in rows]
         log_odds = self._calibrator.log_odds(np.array(margins))
-        ends: Vector = np.concatenate(self._calibrator.interval(log_odds))
-        sides = probability_of(ends).tolist()
-        middle = (1 / (1 + np.exp(-log_odds))).tolist()
-        probabilities = zip(middle, sides[: len(rows)], sides[len(rows) :], strict=True)
+        ends: Vector = np.array(self._calibrator.interval(log_odds))
+        middle = [1 / (1 + x) for x in np.exp(-log_odds).tolist()]
+        probabilities = zip(middle, *probability_of(ends).tolist(), strict=True)
         told = zip(rows, margins, log_odds.tolist(), probabilities, strict=True)
         return [RowPoints(*self._score(*row), probability) for *row, probability in told]
 

@@ -174,7 +174,8 @@ def value_texts(feature: Feature, column: pd.Series[Any], words: Words) -> Told:
 
 def value_text(feature: Feature, value: Any, words: Words) -> str | None:
     """Return a value as short text, None where it is unknown; addresses are masked."""
-    if value is None or pd.isna(value):
+    missing = value != value if isinstance(value, float) else not isinstance(value, str) and pd.isna(value)
+    if missing:
         return None
     return write_number(words, float(value)) if feature.kind == "number" else mask_addresses(str(value))
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from propensity.explain.evidence import place_value, tell_place
-from propensity.explain.families import RECENCY, find_grouping, group_row, sum_in_order
+from propensity.explain.families import RECENCY, find_grouping, find_weightiest, group_row, sum_in_order
 from propensity.explain.lifts import LEAST, is_not_done
 from propensity.explain.phrases import AMOUNT, DAYS, midnights_back, phrase_cell, phrase_kind, value_text
 from propensity.explain.reasons import OTHER, Voice
@@ -64,17 +64,25 @@ class Teller:
         most : int
             Named reasons.
         """
-        spokesman, told, sums = group_row(points, self._grouping)
+        sums = group_row(points, self._grouping)
         order = sorted(range(len(sums)), key=[-abs(x) for x in sums].__getitem__)[:most]
         reasons = [
-            self._tell_one(spokesman[k], self._phrase(told[k], values, clock), sums[k], values)
+            self._tell_one(
+                self._spokesman(k, points), self._say_what(k, points, values, clock), sums[k], values
+            )
             for k in order
             if sums[k] != 0
         ]
         left = sum_in_order(sums) - sum_in_order([sums[k] for k in order])
-        text = self._tell_lifts(spokesman, sums, values, clock) if lifts else self._other
+        text = self._tell_lifts(points, sums, values, clock) if lifts else self._other
         rest = {"feature": OTHER, "qualifier": OTHER, "value": None, "points": left, "text": text}
         return [*reasons, rest]
+
+    def _spokesman(self, k: int, points: Sequence[float]) -> int:
+        return find_weightiest(points, self._grouping.columns[k])
+
+    def _say_what(self, k: int, points: Sequence[float], values: Sequence[Any], clock: int) -> str:
+        return self._phrase(find_weightiest(points, self._grouping.amounts[k]), values, clock)
 
     def _tell_one(self, j: int, what: str, amount: float, values: Sequence[Any]) -> dict[str, Any]:
         words, feature = self._voice.words, self._features[j]
@@ -112,27 +120,24 @@ class Teller:
 
     def _tell_lifts(
         self,
-        spokesman: Sequence[int],
+        points: Sequence[float],
         sums: Sequence[float],
         values: Sequence[Any],
         clock: int,
         most: int = 3,
     ) -> str:
         words = self._voice.words
-        lost = [
-            k
-            for k, j in enumerate(spokesman)
-            if sums[k] <= -LEAST and is_not_done(self._features[j], values[j])
-        ]
+        costly = [(k, self._spokesman(k, points)) for k, total in enumerate(sums) if total <= -LEAST]
+        lost = [(k, j) for k, j in costly if is_not_done(self._features[j], values[j])]
         if not lost:
             return self._other
         parts = [
             say(
                 words,
                 "lift",
-                what=self._phrase(spokesman[k], values, clock),
+                what=self._phrase(j, values, clock),
                 points=write_decimal(words, sums[k], signed=True),
             )
-            for k in sorted(lost, key=lambda k: sums[k])[:most]
+            for k, j in sorted(lost, key=lambda place: sums[place[0]])[:most]
         ]
         return say(words, "lifts", other=self._other, list=", ".join(parts))
