@@ -194,6 +194,7 @@ _NUMBERS = (
 )
 _TEXT, _MOMENT = pd.StringDtype("pyarrow", na_value=np.nan), pd.DatetimeTZDtype("us", "UTC")
 _Text: Any = ArrowStringArray  # whose type stubs do not know the argument dtype
+_REASON_FIELDS = [field.name for field in REASONS_TYPE.value_type]
 _NO_MOMENT = np.iinfo(np.int64).min
 
 
@@ -227,13 +228,18 @@ def _find_texts(texts: tuple[str | None, ...]) -> Any:
     return _make_texts(texts)
 
 
+def _as_tuples(reasons: Sequence[dict[str, Any]]) -> list[tuple[Any, ...]]:
+    """Return reasons as what Arrow reads in half the time of dicts."""
+    return [tuple([reason[name] for name in _REASON_FIELDS]) for reason in reasons]
+
+
 def _make_scores(rows: Sequence[_Scored]) -> pd.DataFrame:
     """Return the frame of scores, put together from its blocks: that costs a tenth of making it by column."""
     n, now = len(rows), microseconds(datetime.now(UTC))
     texts, numbers, wins, moments, reasons = zip(*rows, strict=True)
     at = _zeros(2 * n).copy()
     at.asi8[:] = [*(_NO_MOMENT if moment is None else moment for moment in moments), *[now] * n]
-    told = ArrowExtensionArray(pa.array(reasons, type=REASONS_TYPE))
+    told = ArrowExtensionArray(pa.array([*map(_as_tuples, reasons)], type=REASONS_TYPE))
     leads, *others = zip(*texts, strict=True)
     columns = [_make_texts(leads), *(_find_texts(column).copy() for column in others)]
     blocks = [

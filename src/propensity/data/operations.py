@@ -493,6 +493,12 @@ def over_columns(make: Make, constants: Sequence[Constant | None]) -> Callable[.
 
 
 def _all_true(*parts: Column) -> Column:
+    if len(parts) == 2:
+        one, other = parts
+        return [
+            False if x is False or y is False else None if x is None or y is None else True
+            for x, y in zip(one, other, strict=True)
+        ]
     return [False if False in row else None if None in row else True for row in zip(*parts, strict=True)]
 
 

@@ -197,6 +197,8 @@ class RowProgram:
 
     def _key(self, nodes: Sequence[Any], relation: _Relation) -> Of:
         """Return what is equal for rows of one group; NaN equals NaN, and null equals null."""
+        if not any(node.dtype.is_floating() for node in nodes):
+            return itemgetter(*self._extend(relation, nodes))
         parts = [_ranked(self._value(node, relation), node) for node in nodes]
         return parts[0] if len(parts) == 1 else lambda row: tuple([part(row) for part in parts])
 
