@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from conftest import SCHEMAS
 from propensity.data import values
 from propensity.data.fetch import Compiled
-from propensity.data.rows import Declined, RowProgram, compile_rows
+from propensity.data.rows import COLUMNS_FROM, Declined, RowProgram, compile_rows
 from propensity.decisions.rules import rule_hits
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan
@@ -229,3 +229,46 @@ def test_a_value_that_only_the_engine_can_tell_is_left_to_it(con):
     table = ibis.table({"x": "string"}, name="given")
     given_rows = {"given": arrow({"x": "string"}, [{"x": "ẞ"}])}
     assert Compiled(table.select(y=table.x.lower())).compute(con, given_rows)["y"].to_pylist() == ["ß"]
+
+
+MIXED = {"i": "int64", "a": "boolean", "b": "boolean", "x": "float64", "t": "string"}
+MIXED_ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "a": st.sampled_from([True, False, None]),
+            "b": st.sampled_from([True, False, None]),
+            "x": st.sampled_from([1.0, -2.5, 0.0, float("inf"), float("nan"), None]),
+            "t": st.sampled_from(["u", " v ", "", None]),
+        }
+    ),
+    min_size=1,
+    max_size=2 * COLUMNS_FROM,
+)
+
+
+@settings(max_examples=50)
+@given(MIXED_ROWS)
+def test_conditions_and_aggregates_are_the_engines_for_a_few_rows_and_for_more(con, rows):
+    table = ibis.table(MIXED, name="given")
+    a, b, x, t = (table[name] for name in "abxt")
+    computed = table.mutate(
+        every=a & b,
+        some=a | b,
+        bad=ibis.or_((a & b).fill_null(False), x.isnan().fill_null(False)),
+        strange=x.isnan() | x.isinf(),
+        text=t.strip().nullif(""),
+        number=ibis.ifelse(x.isnan() | x.isinf(), ibis.null("float64"), x).coalesce(7.0),
+    ).order_by("i")
+    kept = computed.filter(~computed.bad, computed.text.isnull() | computed.some)
+    grouped = computed.group_by("text", "a").agg(
+        n=computed.count(),
+        u=computed.count(where=(computed.t == "u") & computed.b),
+        least=computed.i.min(where=computed.every & (computed.t == "u")),
+        first=computed.t.first(where=computed.b, order_by=computed.i),
+    )
+    numbered = {"given": arrow(MIXED, [{**row, "i": i} for i, row in enumerate(rows)])}
+    for expression in (computed, kept.order_by("i"), grouped):
+        here, there = both_ways(con, expression, numbered)
+        key = [n for n in ("i", "text", "a") if n in here.column_names]
+        frames = [frame.to_pandas().sort_values(key, ignore_index=True) for frame in (here, there)]
+        pd.testing.assert_frame_equal(*frames, check_exact=True)

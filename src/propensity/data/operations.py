@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -414,8 +415,8 @@ _PLAIN: dict[type, Make] = {
     ops.NotNull: _not_null,
     ops.IfElse: _choose,
     ops.NullIf: _null_if,
-    ops.IsNan: strict(lambda number: number != number),
-    ops.IsInf: strict(lambda number: number in (float("inf"), float("-inf"))),
+    ops.IsNan: strict(math.isnan),
+    ops.IsInf: strict(math.isinf),
     ops.Divide: strict(scalars.divide),
     ops.FloorDivide: strict(scalars.divide_down),
     ops.Modulus: strict(scalars.remainder),
@@ -489,6 +490,9 @@ def over_columns(make: Make, constants: Sequence[Constant | None]) -> Callable[.
         return lambda *parts: [True in values for values in zip(*parts, strict=True)]
     if make is both and given <= {id(True)}:
         return _all_true
+    if make is _null_if and constants[0] is None and constants[1] is not None:
+        other = constants[1].value
+        return lambda xs: [None if x == other else x for x in xs]
     return None if given else _OVER.get(make)
 
 
@@ -502,7 +506,12 @@ def _all_true(*parts: Column) -> Column:
     return [False if False in row else None if None in row else True for row in zip(*parts, strict=True)]
 
 
+def _one_true(*parts: Column) -> Column:
+    return [True if True in row else None if None in row else False for row in zip(*parts, strict=True)]
+
+
 _OVER: dict[Make, Callable[..., Column]] = {
+    _either: _one_true,
     _same: lambda xs: xs,
     _is_null: lambda xs: [x is None for x in xs],
     _not_null: lambda xs: [x is not None for x in xs],

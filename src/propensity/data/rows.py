@@ -257,7 +257,7 @@ class _Columns:
         if node in self._relation.known or isinstance(node, ops.Field):
             return None
         made = self._program._make(node, self._relation)
-        if made.text is not None or isinstance(made.of, Constant):
+        if (made.text is not None and made.size > 2) or isinstance(made.of, Constant):
             return None
         make, arguments = operation(node)
         parts = [self._program._make(argument, self._relation).of for argument in arguments]
