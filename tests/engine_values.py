@@ -18,7 +18,7 @@ from propensity.cohort.snapshots import scoring_snapshots, training_snapshots
 from propensity.data.ingest import Canonical, ingest, read_canonical, write_canonical
 from propensity.decisions.rules import disqualified_leads, rule_hits
 from propensity.features.actions import count_followed, followed_events, typical_values
-from propensity.features.behaviour import frequent_assets
+from propensity.features.behaviour import filled_types, frequent_assets
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan, make_plan
 from propensity.features.history import history_fields
@@ -77,6 +77,7 @@ def derived(
         "counts": (counts, []),
         "hits": (rule_hits(tables["leads"], params.disqualify), ["lead_id", "rule"]),
         "assets": (frequent_assets(tables["events"], plan.event_types, least=2), ["qualifier", "asset"]),
+        "filled types": (filled_types(tables["events"]), ["type"]),
         "features": (build_features(labelled, tables["leads"], plan, **read), ["snapshot"]),
         "spine": (spine, ["snapshot"]),
         "states": (build_states(before, tables["leads"], plan, **read), ["snapshot", "state"]),

@@ -42,8 +42,8 @@ PLAN = Plan(
     event_types={"web": ["visit", "form"], "sales": ["call"]},
     assets={"web": ["pricing"]},
     lookback_days=[7.0, 30.0],
-    has_asset=True,
-    has_value=True,
+    asset_types=["call", "form", "visit"],
+    value_types=["call", "form", "visit"],
 )
 
 

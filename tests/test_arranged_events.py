@@ -44,8 +44,8 @@ def plan(*, account: bool) -> Plan:
         qualifier_of={},
         event_types={"web": ["visit"], "email": ["open"]},
         lookback_days=[1.0, 7.0],
-        has_asset=True,
-        has_value=True,
+        asset_types=["open", "visit"],
+        value_types=["open", "visit"],
         has_account=account,
     )
 

@@ -18,6 +18,7 @@ from propensity.bundled import trained_with
 from propensity.data.files import to_json, write_json
 from propensity.errors import BundleError
 from propensity.model.bundle import (
+    FORMAT,
     Bundle,
     log_odds,
     name_bundle,
@@ -173,8 +174,8 @@ def test_a_flipped_byte_anywhere_in_the_manifest_is_refused(copy: Path, flip: in
         lambda text: "\ufeff" + text,
         lambda text: text.replace("\n", "\r\n"),
         lambda text: text.replace('"format"', '"f\\u006frmat"'),
-        lambda text: text.replace('"format": 1', '"format": 1.0'),
-        lambda text: text.replace('"format": 1,', '"format": 2,\n "format": 1,'),
+        lambda text: text.replace(f'"format": {FORMAT}', f'"format": {FORMAT}.0'),
+        lambda text: text.replace(f'"format": {FORMAT},', f'"format": 1,\n "format": {FORMAT},'),
         lambda text: "null",
         lambda text: "[" * 100_000,
         lambda text: "",
@@ -213,13 +214,13 @@ def test_a_folder_in_a_files_place_and_no_folder_at_all_are_refused(copy: Path, 
         read_bundle(tmp_path / "nowhere")
 
 
-@pytest.mark.parametrize(("found", "age"), [(0, "an earlier"), (2, "a later")])
+@pytest.mark.parametrize(("found", "age"), [(FORMAT - 1, "an earlier"), (FORMAT + 1, "a later")])
 def test_another_format_is_refused_with_what_to_do(copy: Path, found: int, age: str) -> None:
     reseal(copy, format=found, versions={"propensity": "9.8"})
-    said = (
-        f"has bundle format {found}, this version of propensity reads format 1: {age} version wrote it, 9.8"
-    )
-    with pytest.raises(BundleError, match=f"{said}. Score with that version, or .* 'propensity run'"):
+    said = f"has bundle format {found}, this version of propensity reads format {FORMAT}: {age} version"
+    with pytest.raises(
+        BundleError, match=f"{said} wrote it, 9.8. Score with that version, or .* 'propensity run'"
+    ):
         read_bundle(copy)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from propensity.data.fetch import fetch
 from propensity.errors import InputError, ParamsError
-from propensity.features.behaviour import frequent_assets
+from propensity.features.behaviour import filled_types, frequent_assets
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan, catalogue, make_plan, window_name
 from propensity.params import parse_params
@@ -25,8 +25,8 @@ PLAN = Plan(
     assets={"web": ["pricing"]},
     lookback_days=[1.0, 7.0],
     has_channel=True,
-    has_asset=True,
-    has_value=True,
+    asset_types=["form", "open", "visit"],
+    value_types=["form", "open", "visit"],
     has_account=True,
 )
 LEADS = [
@@ -237,7 +237,7 @@ LONG_AGO = st.lists(
 @settings(max_examples=15)
 @given(LONG_AGO)
 def test_days_of_wide_and_broken_windows_agree_with_a_plain_computation(compute, events):
-    plan = Plan(**{**vars(PLAN), "lookback_days": [0.5, 60.0, 120.25, 180.0]})
+    plan = Plan(**{**vars(PLAN), "lookback_days": [0.5, 7.0, 90.0, 120.25, 180.0]})
     table = compute(events, plan=plan)
     for lead in ("a", "b"):
         for name, value in _plainly(lead, events, plan).items():
@@ -277,11 +277,36 @@ def test_frequent_assets_are_the_most_seen_of_each_qualifier(con, make_table):
     ]
 
 
+def test_assets_and_values_are_features_of_the_event_types_that_have_them(con, make_table, compute):
+    rows = [
+        event("a", 1, asset="p", value=2.0),
+        event("a", 2, "form", asset="q", value=None),
+        event("a", 3, "open", asset=None, value=None),
+        event("a", 4, "open", asset=None, value=None),
+    ]
+    filled = fetch(con, filled_types(make_table("events", rows)).order_by("type"))
+    assert filled.to_dict("list") == {
+        "type": ["form", "open", "visit"],
+        "asset": [True, False, True],
+        "value": [False, False, True],
+    }
+    plan = Plan(**{**vars(PLAN), "asset_types": ["form", "visit"], "value_types": ["visit"]})
+    table, whole = compute(rows, plan=plan), compute(rows)
+    gone = set(whole.columns) - set(table.columns)
+    assert gone == {
+        *(f"web_form_value_{w}" for w in ("1d", "7d")),
+        *(f"email_open_value_{w}" for w in ("1d", "7d")),
+        *(f"email_assets_{w}" for w in ("1d", "7d")),
+        "email_last_asset",
+    }
+    pd.testing.assert_frame_equal(table, whole[table.columns])
+
+
 PARAMS = """
 data:
   leads: {path: l.csv, created_at: created_at, account_id: acc, channel: source}
   outcomes: {path: o.csv, won: [won], closed_at: closed_at}
-  events: {path: e.csv}
+  events: {path: e.csv, asset: page, value: seconds}
 features:
   demographic: [title]
   firmographic: [size]
@@ -294,6 +319,14 @@ def plan_of(exclude: str = "", types: dict[str, str] | None = None) -> Plan:
     found = types or {"title": "text", "size": "number", "spare": "text"}
     params = parse_params(PARAMS % exclude)
     return make_plan(params.data, params.features, found)
+
+
+def test_the_plan_counts_assets_and_values_only_where_some_event_has_one():
+    params = parse_params(PARAMS % "")
+    filled = {"asset": ["visit", "other"], "value": []}
+    plan = make_plan(params.data, params.features, {"title": "text", "size": "number"}, filled=filled)
+    assert (plan.asset_types, plan.value_types, plan.asset_qualifiers) == (["visit"], [], ["web"])
+    assert (plan_of().asset_types, plan_of().value_types) == (["visit"], ["visit"])
 
 
 def test_the_plan_holds_what_params_name_and_use():

@@ -321,8 +321,8 @@ def test_every_feature_of_a_catalogue_has_a_phrase_with_and_without_a_value(lang
         assets={"web": ["pricing"]},
         lookback_days=[0.5, 7.0],
         has_channel=True,
-        has_asset=True,
-        has_value=True,
+        asset_types=["open", "visit"],
+        value_types=["open", "visit"],
         has_account=True,
     )
     for feature in catalogue(plan):

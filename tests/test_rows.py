@@ -30,8 +30,8 @@ PLAN = Plan(
     lookback_days=[0.5, 7.0],
     timezone="Europe/Berlin",
     has_channel=True,
-    has_asset=True,
-    has_value=True,
+    asset_types=["form", "open", "visit"],
+    value_types=["form", "open", "visit"],
 )
 SPINE = SCHEMAS["spine"]
 LEADS = SCHEMAS["leads"] | {"industry": "string", "employees": "float64"}

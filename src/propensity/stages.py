@@ -113,7 +113,7 @@ def features(ws: Workspace) -> str:
     from propensity.data.fetch import fetch
     from propensity.data.files import atomic_path, write_json
     from propensity.data.ingest import read_canonical
-    from propensity.features.behaviour import frequent_assets
+    from propensity.features.behaviour import filled_types, frequent_assets
     from propensity.features.build import build_features
     from propensity.features.catalogue import catalogue, feature_to_json, make_plan, plan_to_json
     from propensity.features.history import history_fields
@@ -127,11 +127,14 @@ def features(ws: Workspace) -> str:
         make_plan, ws.params.data, ws.params.features, canonical.attribute_types, history_fields=logged
     )
     plan = make()
-    if plan.has_asset and plan.event_types:
+    if plan.event_types:
+        found = fetch(con, filled_types(tables["events"])).set_index("type")
         frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
         frequent = frequent[~frequent["asset"].map(has_address)]  # a feature is named after its asset
-        assets = {str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]}
-        plan = make(assets=assets)
+        plan = make(
+            assets={str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]},
+            filled={column: found.index[found[column]].tolist() for column in ("asset", "value")},
+        )
     snapshots = read_table(con, ws.interim / "snapshots.parquet")
     built = build_features(
         snapshots.filter(snapshots.mature),

@@ -459,6 +459,7 @@ _MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Subtract: _arithmetic(operator.sub),
     ops.Multiply: _arithmetic(operator.mul),
     ops.BitwiseLeftShift: _arithmetic(operator.lshift),
+    ops.BitwiseAnd: _arithmetic(operator.and_),
 }
 
 

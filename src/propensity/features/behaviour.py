@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import ibis
 import ibis.expr.datatypes as dt
@@ -45,12 +45,11 @@ def behaviour_features(visible: ir.Table, plan: Plan) -> ir.Table:
         "type",
         "asset",
         "age_us",
-        qualifier=_qualifier(visible, plan.event_types),
         scaled=(visible.value * VALUE_SCALE).round().cast("int64"),
         day_bit=ibis.literal(1, "int64") << (day % DAYS_PER_MASK),
     )
     parts = [_totals(used, plan)]
-    if plan.has_asset:
+    if plan.asset_qualifiers:
         parts.append(_assets(used, plan))
     return reduce(add_part, parts)
 
@@ -86,6 +85,12 @@ def frequent_assets(
     return ranked.filter(ranked.place < most).order_by("qualifier", "place").drop("place")
 
 
+def filled_types(events: ir.Table) -> ir.Table:
+    """Return, of each event type, whether some event has an asset and a value: ``type, asset, value``."""
+    some = {column: events[column].notnull().any() for column in ("asset", "value")}
+    return events.group_by("type").agg(**some)
+
+
 def _qualifier(events: ir.Table, event_types: dict[str, list[str]]) -> ir.StringValue:
     return ibis.cases(*((events.type.isin(types), q) for q, types in event_types.items()))
 
@@ -106,22 +111,20 @@ def _totals(used: ir.Table, plan: Plan) -> ir.Table:
     for q, types in plan.event_types.items():
         for t in types:
             of_type = by_type.type == t
-            for measure in _measures(plan):
+            for measure in _measures(plan, t):
                 columns[f"{q}_{t}_{measure}"] = by_type[measure].min(where=of_type)
             columns[f"{q}_{t}_days_since"] = by_type.age_us.min(where=of_type) / MICROSECONDS_PER_DAY
         of_qualifier = by_type.type.isin(types)
         columns[f"{q}_days_since"] = by_type.age_us.min(where=of_qualifier) / MICROSECONDS_PER_DAY
         for w in plan.lookback_days:
-            # Where no event was seen in a mask's days, none of them is a day with activity.
-            masks = [by_type[name].bit_or(where=of_qualifier).fill_null(0) for name in _masks(w)]
-            days = [_bit_count(mask).cast("int64") for mask in masks]
+            days = [_days_of(by_type, mask, of_qualifier) for mask in _masks(w, plan.lookback_days[-1])]
             columns[f"{q}_active_days_{window_name(w)}"] = reduce(operator.add, days)
     return by_type.group_by("snapshot").agg(**columns)
 
 
-def _measures(plan: Plan) -> list[str]:
+def _measures(plan: Plan, event_type: str) -> list[str]:
     """Return the measures of a type's events in each window."""
-    names = ["count", "value"] if plan.has_value else ["count"]
+    names = ["count", "value"] if event_type in plan.value_types else ["count"]
     return [f"{name}_{window_name(w)}" for w in plan.lookback_days for name in names]
 
 
@@ -131,34 +134,62 @@ def _by_type(used: ir.Table, plan: Plan) -> ir.Table:
     for w in plan.lookback_days:
         inside = _within(used.age_us, w)
         columns[f"count_{window_name(w)}"] = used.count(where=inside)
-        if plan.has_value:
+        if plan.value_types:
             total = used.scaled.sum(where=inside).cast("float64") / VALUE_SCALE
             columns[f"value_{window_name(w)}"] = total
-        for name, (since, until) in _masks(w).items():
-            inside = ~_within(used.age_us, since) & _within(used.age_us, until)
-            columns[name] = used.day_bit.bit_or(where=inside)
+        for mask in _masks(w, plan.lookback_days[-1]):
+            inside = _within(used.age_us, mask.until)
+            if mask.since:
+                inside &= ~_within(used.age_us, mask.since)
+            columns[mask.name] = used.day_bit.bit_or(where=inside)
     return used.group_by("snapshot", "type").agg(**columns)
 
 
-def _masks(window_days: float) -> dict[str, tuple[float, float]]:
-    """Return the masks that hold the days of a window, with the ages that each spans.
+class _Mask(NamedTuple):
+    """The days from one age to another as the bits of a number, and how many of them a window reads."""
 
-    A mask of the same span has the same name in every window.
+    since: float
+    until: float
+    read: int
+
+    @property
+    def name(self) -> str:
+        return f"days_{window_name(self.since)}_{window_name(self.until)}"
+
+
+def _masks(window_days: float, widest: float) -> list[_Mask]:
+    """Return the masks that hold the days of a window.
+
+    Windows share masks, of which a shorter one reads the first bits; the day that a window ends within is
+    in a mask of that window alone.
     """
-    starts = range(0, math.ceil(window_days), DAYS_PER_MASK)
-    spans = [(float(first), min(float(first + DAYS_PER_MASK), window_days)) for first in starts]
-    return {f"days_{window_name(since)}_{window_name(until)}": (since, until) for since, until in spans}
+    masks = []
+    for start in range(0, math.ceil(window_days), DAYS_PER_MASK):
+        end = min(float(start + DAYS_PER_MASK), window_days)
+        shared = min(float(start + DAYS_PER_MASK), widest) if end.is_integer() else end
+        masks.append(_Mask(float(start), shared, math.ceil(end) - start))
+    return masks
+
+
+def _days_of(by_type: ir.Table, mask: _Mask, where: ir.BooleanValue) -> ir.IntegerValue:
+    """Count the days with activity that a window reads of a mask."""
+    # Where no event was seen in a mask's days, none of them is a day with activity.
+    days = by_type[mask.name].bit_or(where=where).fill_null(0)
+    if mask.read < math.ceil(mask.until) - mask.since:
+        days = days & ibis.literal((1 << mask.read) - 1, "int64")
+    return _bit_count(days).cast("int64")
 
 
 def _assets(used: ir.Table, plan: Plan) -> ir.Table:
     """Count different assets, name the last one, and count the frequent ones one by one."""
     widest = plan.lookback_days[-1]
-    latest = used.group_by("snapshot", "qualifier", "asset").agg(
-        age_us=used.age_us.min(), times=used.count(where=_within(used.age_us, widest))
+    named = used.filter(used.asset.notnull(), used.type.isin(plan.asset_types))
+    named = named.mutate(qualifier=_qualifier(named, plan.event_types))
+    latest = named.group_by("snapshot", "qualifier", "asset").agg(
+        age_us=named.age_us.min(), times=named.count(where=_within(named.age_us, widest))
     )
-    latest = latest.filter(latest.asset.notnull())
     columns: dict[str, ir.Value] = {}
-    for q in plan.event_types:
+    for q in plan.asset_qualifiers:
         mine = latest.qualifier == q
         for w in plan.lookback_days:
             columns[f"{q}_assets_{window_name(w)}"] = latest.count(where=mine & _within(latest.age_us, w))

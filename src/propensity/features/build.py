@@ -13,7 +13,7 @@ from propensity.data.engines import stage
 from propensity.features.account import account_features
 from propensity.features.behaviour import add_part, behaviour_features, event_types
 from propensity.features.catalogue import Plan, catalogue
-from propensity.features.profile import profile_features, timing_features
+from propensity.features.profile import profile_features
 from propensity.features.visible import visible_events
 
 READ_OF_EVENTS = ("lead_id", "event_at", "known_at", "type", "asset", "value")
@@ -49,14 +49,12 @@ def build_features(
         ``snapshot, lead_id, as_of``, then the features in the catalogue's order; numbers as float64
         and categories as text, null where unknown.
     """
-    parts = [profile_features(spine, leads, plan, history)]
-    if plan.dated:
-        parts.append(timing_features(spine, plan))
+    parts: list[ir.Table] = []
     if plan.event_types and events is not None:
         parts.append(behaviour_features(visible_events(spine, events, types=event_types(plan)), plan))
     if plan.has_account and events is not None and outcomes is not None:
         parts.append(account_features(spine, leads, events, outcomes, plan))
-    return _finish(reduce(add_part, parts, spine.select("snapshot", "lead_id", "as_of")), plan)
+    return _finish(reduce(add_part, parts, profile_features(spine, leads, plan, history)), plan)
 
 
 def arrange_events(con: Any, events: ir.Table, spine: ir.Table, leads: ir.Table, plan: Plan) -> ir.Table:

@@ -7,7 +7,7 @@ feature the plan gives is one `Feature`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -82,8 +82,11 @@ class Plan:
         The zone whose clock the calendar features read.
     dated : bool
         Whether leads have a creation time, without which there is no age, calendar or behaviour.
-    has_channel, has_asset, has_value, has_account : bool
+    has_channel, has_account : bool
         Whether the optional columns behind a group of features are there and in use.
+    asset_types, value_types : list of str
+        The event types of which some event has an asset, or a value: of the others nothing is to be learned
+        from assets or values.
     tracked : dict
         Column of leads, ``channel`` among them and in use or not, to its names in the history of field
         changes. A column that is not here has one value for all time.
@@ -97,10 +100,15 @@ class Plan:
     timezone: str = "UTC"
     dated: bool = True
     has_channel: bool = False
-    has_asset: bool = False
-    has_value: bool = False
     has_account: bool = False
+    asset_types: list[str] = field(default_factory=list)
+    value_types: list[str] = field(default_factory=list)
     tracked: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def asset_qualifiers(self) -> list[str]:
+        """The qualifiers of which some event has an asset."""
+        return [q for q, types in self.event_types.items() if not set(types).isdisjoint(self.asset_types)]
 
     @property
     def rebuilt(self) -> dict[str, list[str]]:
@@ -115,6 +123,7 @@ def make_plan(
     attribute_types: Mapping[str, str],
     *,
     assets: dict[str, list[str]] | None = None,
+    filled: Mapping[str, Collection[str]] | None = None,
     history_fields: Iterable[str] = (),
 ) -> Plan:
     """Decide what features are built from.
@@ -127,6 +136,8 @@ def make_plan(
         Every attribute column of the canonical leads with its type, ``number`` or ``text``.
     assets : dict, optional
         Per qualifier the assets worth a count of their own.
+    filled : dict, optional
+        ``asset`` and ``value`` to the event types of which some event has one; all types if left out.
     history_fields : iterable of str, optional
         The names of the fields whose changes the history holds.
 
@@ -151,23 +162,31 @@ def make_plan(
     names = {column: [column] for column in attribute_types}
     if leads.channel is not None:
         names["channel"] = ["channel", leads.channel]
+    event_types: dict[str, list[str]] = {
+        q: kept
+        for q in BEHAVIOUR
+        if events is not None and q in chosen.use
+        if (kept := [t for t in chosen.qualifiers.get(q, []) if t not in excluded])
+    }
+
+    def types_with(column: str) -> list[str]:
+        if events is None or getattr(events, column) is None:
+            return []
+        listed = sorted({t for types in event_types.values() for t in types})
+        return [t for t in listed if filled is None or t in filled[column]]
+
     plan = Plan(
         attributes={column: attribute_types[column] for column in listed},
         qualifier_of=listed,
-        event_types={
-            q: kept
-            for q in BEHAVIOUR
-            if events is not None and q in chosen.use
-            if (kept := [t for t in chosen.qualifiers.get(q, []) if t not in excluded])
-        },
+        event_types=event_types,
         assets=assets or {},
         lookback_days=sorted({float(w) for w in chosen.lookback_days}),
         timezone=data.timezone,
         dated=leads.created_at is not None,
         has_channel=channel_used and "demographic" in chosen.use,
-        has_asset=events is not None and events.asset is not None,
-        has_value=events is not None and events.value is not None,
         has_account="account" in chosen.use and leads.account_id is not None and events is not None,
+        asset_types=types_with("asset"),
+        value_types=types_with("value"),
         tracked=tracked_columns(names, history_fields) if leads.created_at is not None else {},
     )
     _check_names(plan)
@@ -266,7 +285,7 @@ def _behaviour(plan: Plan, q: str) -> list[Feature]:
                     w,
                 )
             )
-            if plan.has_value:
+            if t in plan.value_types:
                 features.append(
                     Feature(
                         f"{family}_value_{window_name(w)}",
@@ -312,7 +331,7 @@ def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
                 w,
             )
         )
-        if plan.has_asset:
+        if q in plan.asset_qualifiers:
             features.append(
                 Feature(
                     f"{q}_assets_{window_name(w)}",
@@ -338,7 +357,7 @@ def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
             q,
         )
     )
-    if plan.has_asset:
+    if q in plan.asset_qualifiers:
         widest = plan.lookback_days[-1]
         features += [
             Feature(

@@ -22,16 +22,19 @@ def _local_time(zone, moment):  # type: ignore[no-untyped-def]
 def profile_features(
     spine: ir.Table, leads: ir.Table, plan: Plan, history: ir.Table | None = None
 ) -> ir.Table:
-    """Return the attributes of each snapshot's lead, keyed by ``snapshot``.
+    """Return ``snapshot, lead_id, as_of``, the lead's age, the calendar, and its attributes.
 
     With a history, a tracked column has the value it had at ``as_of``; a lead whose column
     never changed, and every other column, has what the leads say. Numbers stay null where they are
     missing; text too.
     """
+    keys = ["snapshot", "lead_id", "as_of"]
+    dated = spine.select(*keys, **(_timing(spine, plan) if plan.dated else {}))
     columns = [*plan.attributes, *(["channel"] if plan.has_channel else [])]
-    attributes = leads.select(lead=leads.lead_id, **{column: leads[column] for column in columns})
-    joined = spine.select("snapshot", "lead_id").left_join(attributes, [("lead_id", "lead")])
-    profile = joined.select("snapshot", *columns)
+    if not columns:
+        return dated
+    attributes = leads.select(_lead=leads.lead_id, **{column: leads[column] for column in columns})
+    profile = dated.left_join(attributes, [("lead_id", "_lead")]).drop("_lead")
     if history is None or not plan.rebuilt:
         return profile
     return _rebuilt(profile, values_as_of(spine, history, plan.rebuilt), plan)
@@ -46,8 +49,7 @@ def _rebuilt(profile: ir.Table, values: ir.Table, plan: Plan) -> ir.Table:
         found[f"value_{i}"] = values.value.max(where=mine)
     by_snapshot = values.group_by(_key=values.snapshot).agg(**found)
     joined = profile.left_join(by_snapshot, profile.snapshot == by_snapshot["_key"])
-    columns: dict[str, ir.Value] = {"snapshot": joined.snapshot}
-    columns |= {name: joined[name] for name in profile.columns}
+    columns: dict[str, ir.Value] = {name: joined[name] for name in profile.columns}
     for i, column in enumerate(plan.rebuilt):
         value = joined[f"value_{i}"]
         if plan.attributes.get(column) == "number":
@@ -60,8 +62,8 @@ def _finite(number: ir.FloatingColumn) -> ir.FloatingColumn:
     return ibis.ifelse(number.isnan() | number.isinf(), ibis.null("float64"), number)
 
 
-def timing_features(spine: ir.Table, plan: Plan) -> ir.Table:
-    """Return the lead's age and the calendar, keyed by ``snapshot``.
+def _timing(spine: ir.Table, plan: Plan) -> dict[str, ir.Value]:
+    """Return the lead's age and the calendar.
 
     The hour and weekday are those of the creation, which a nightly job does not move; the month is
     that of ``as_of``.
@@ -69,10 +71,9 @@ def timing_features(spine: ir.Table, plan: Plan) -> ir.Table:
     created = _local_time(plan.timezone, spine.created_at)
     local = _local_time(plan.timezone, spine.as_of)
     age = spine.as_of.delta(spine.created_at, unit="microsecond") / MICROSECONDS_PER_DAY
-    return spine.select(
-        "snapshot",
-        age_days=age,
-        created_hour=created.hour(),
-        created_weekday=created.day_of_week.index(),
-        as_of_month=local.month(),
-    )
+    return {
+        "age_days": age,
+        "created_hour": created.hour(),
+        "created_weekday": created.day_of_week.index(),
+        "as_of_month": local.month(),
+    }

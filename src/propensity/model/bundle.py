@@ -39,7 +39,7 @@ from propensity.model.estimators import (
 )
 from propensity.model.segments import Segmented, pooled_of, segments_from_json, segments_to_json
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 PACKAGES = ("lightgbm", "numpy", "pandas", "propensity", "scikit-learn")
 PROBE_TOLERANCE = 1e-9
