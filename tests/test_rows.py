@@ -272,3 +272,22 @@ def test_conditions_and_aggregates_are_the_engines_for_a_few_rows_and_for_more(c
         key = [n for n in ("i", "text", "a") if n in here.column_names]
         frames = [frame.to_pandas().sort_values(key, ignore_index=True) for frame in (here, there)]
         pd.testing.assert_frame_equal(*frames, check_exact=True)
+
+
+def test_what_nothing_is_made_of_is_not_computed() -> None:
+    given = ibis.table({"a": "int64", "b": "string", "k": "int64"}, name="given")
+    unknown = given.mutate(c=given.b.reverse())
+    assert compile_rows(unknown) is None
+    counted = unknown.group_by("k").agg(n=unknown.count(), c=unknown.c.max()).select("k", "n")
+    both = ibis.union(unknown.select("a", "c"), unknown.select("a", "c")).select("a")
+    joined = counted.left_join(unknown.select(_k="k", e="c"), [("k", "_k")]).select("k", "n")
+    rows = [(1, "x", 7), (2, "y", 7), (3, None, 8)]
+    for expression, expected in (
+        (unknown.filter(unknown.a > 1).select("a"), [(2,), (3,)]),
+        (counted, [(7, 2), (8, 1)]),
+        (both, [(1,), (2,), (3,)] * 2),
+        (joined, [(7, 2), (7, 2), (8, 1)]),
+    ):
+        program = compile_rows(expression)
+        assert program is not None
+        assert program.run({"given": rows}) == expected

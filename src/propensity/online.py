@@ -55,6 +55,11 @@ class FewScorer:
         Those the bundle was trained with.
     voice : Voice
     amounts : AmountModel
+
+    Attributes
+    ----------
+    columns : list of str
+        Those of a feature table that are read.
     """
 
     def __init__(self, bundle: Bundle, params: Params, voice: Voice, amounts: AmountModel) -> None:
@@ -67,6 +72,8 @@ class FewScorer:
         self._sides = [[j for j, own in enumerate(fit) if own is side] for side in (True, False)]
         grades = bundle.documents.get("grades")
         self._cuts = None if grades is None else [cuts_of(grades, side).tolist() for side in GRADES]
+        read = [*bundle.encoding.names, *self._amounts.columns, *(["age_days"] if bundle.plan.dated else [])]
+        self.columns = list(dict.fromkeys(["lead_id", "as_of", *read]))
         self._find_layout = lru_cache(maxsize=64)(self._make_layout)
 
     def score(

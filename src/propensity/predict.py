@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from propensity.batch import compute_table_points, score_features, score_few
+from propensity.batch import compute_table_points, few_scorer, score_features, score_few
 from propensity.bundled import needed_types, trained_with, voice_of
 from propensity.errors import InputError
 from propensity.explain.actions import propose_actions
@@ -54,8 +54,9 @@ class Predictor:
         from propensity.features.states import build_states
 
         self._reader = PlainReader(self.params, self._types)
-        self._query = CompiledQuery(
-            lambda given: build_features(
+
+        def features(given: Mapping[str, Any]) -> Any:
+            return build_features(
                 given["spine"],
                 given["leads"],
                 bundle.plan,
@@ -63,7 +64,9 @@ class Predictor:
                 outcomes=given.get("outcomes"),
                 history=given.get("history"),
             ).order_by("snapshot")
-        )
+
+        self._query = CompiledQuery(features)
+        self._few = CompiledQuery(lambda given: features(given).select(few_scorer(bundle).columns))
         self._variants = CompiledQuery(
             lambda given: variant_features(
                 given["spine"], given["events"], given["added"], bundle.plan
@@ -382,7 +385,7 @@ class Predictor:
         from propensity.cohort.snapshots import SPINE
 
         schemas = {name: judge.schema for name, judge in judges}
-        features = self._query.compile({"spine": pa.schema(SPINE), **schemas}).program
+        features = self._few.compile({"spine": pa.schema(SPINE), **schemas}).program
         rules = self._rules.compile({"leads": schemas["leads"]}).program
         return None if features is None or rules is None else (features, rules)
 

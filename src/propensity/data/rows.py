@@ -18,6 +18,7 @@ from typing import Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
+from ibis.common.graph import Graph
 
 from propensity.data.operations import AGGREGATES, Column, Constant, Of, Row, both, operation, over_columns
 from propensity.data.scalars import Declined, rank
@@ -59,6 +60,7 @@ class RowProgram:
         # A step's function takes the results of earlier steps; the tables handed in are result 0.
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
         self._relations: dict[Any, _Relation] = {}
+        self._needed = _find_needed(expression.op())
         found = self._table(expression.op())
         self._result = found.slot
         self._pick = _picker([found.columns[name] for name in self.names], found.width)
@@ -86,6 +88,10 @@ class RowProgram:
             raise Declined(error) from error
         found: Rows = done[self._result]
         return found if self._pick is None else list(map(self._pick, found))
+
+    def needed(self, node: Any) -> list[str]:
+        """Return the columns of a table that something is made of."""
+        return [name for name in node.schema if name in self._needed[node]]
 
     def _step(self, function: Callable[..., Any], *inputs: int) -> int:
         self._steps.append((function, inputs))
@@ -286,6 +292,47 @@ def compile_rows(expression: ir.Table) -> RowProgram | None:
         return None
 
 
+def _find_needed(root: Any) -> dict[Any, set[str]]:
+    """Return the columns of each table of an expression that something is made of, all of the last one's."""
+    needed: dict[Any, set[str]] = {root: set(root.schema)}
+    in_order, _ = Graph.from_bfs(root).toposort()
+    for node in reversed(list(in_order)):  # what reads a table comes before it
+        if node not in needed:
+            continue
+        for table in _passed_on(node):
+            needed.setdefault(table, set()).update(needed[node] & set(table.schema))
+        for value in _values_of(node, needed[node]):
+            for column in value.find(ops.Field, filter=ops.Value):
+                needed.setdefault(column.rel, set()).add(column.name)
+            for among in value.find(ops.InSubquery, filter=ops.Value):
+                needed.setdefault(among.rel, set()).update(among.rel.schema)
+    return needed
+
+
+def _passed_on(node: Any) -> list[Any]:
+    """Return the tables whose columns a table has under the same names."""
+    if isinstance(node, ops.Union):
+        return [node.left, node.right]
+    passes = (ops.Filter, ops.Sort, ops.Limit, ops.DropColumns, ops.JoinReference)
+    return [node.parent] if isinstance(node, passes) else []
+
+
+def _values_of(node: Any, names: set[str]) -> list[Any]:
+    """Return the values that the columns of these names, and the rows, of a table are made of."""
+    if isinstance(node, ops.Filter):
+        return list(node.predicates)
+    if isinstance(node, ops.Sort):
+        return list(node.keys)
+    if isinstance(node, ops.Aggregate):
+        return [*node.groups.values(), *(value for name, value in node.metrics.items() if name in names)]
+    if isinstance(node, ops.JoinChain):
+        keys = [predicate for link in node.rest for predicate in link.predicates]
+        return [*keys, *(value for name, value in node.values.items() if name in names)]
+    if isinstance(node, ops.Project):
+        return [value for name, value in node.values.items() if name in names]
+    return []
+
+
 def rows_of(table: pa.Table) -> Rows:
     """Return the rows of an Arrow table, moments as microseconds since 1970.
 
@@ -306,13 +353,14 @@ def _given(program: RowProgram, node: Any) -> _Relation:
 def _project(program: RowProgram, node: Any) -> _Relation:
     """Add what is computed to the rows; what is left out of a projection stays in them, without a name."""
     parent = program._table(node.parent)
-    places = program._extend(parent, list(node.values.values()))
-    return _Relation(parent.slot, dict(zip(node.values, places, strict=True)), parent.width)
+    names = program.needed(node)
+    places = program._extend(parent, [node.values[name] for name in names])
+    return _Relation(parent.slot, dict(zip(names, places, strict=True)), parent.width)
 
 
 def _drop(program: RowProgram, node: Any) -> _Relation:
     parent = program._table(node.parent)
-    return replace(parent, columns={name: parent.columns[name] for name in node.schema}, known={})
+    return replace(parent, columns={name: parent.columns[name] for name in program.needed(node)}, known={})
 
 
 def _filter(program: RowProgram, node: Any) -> _Relation:
@@ -348,7 +396,7 @@ def _union(program: RowProgram, node: Any) -> _Relation:
     if node.distinct:
         raise Declined("a union of different rows")
     sides = [program._table(side) for side in (node.left, node.right)]
-    names = list(node.schema)
+    names = program.needed(node)
     one, other = (_picker([side.columns[name] for name in names], side.width) for side in sides)
 
     def append(ours: Rows, theirs: Rows) -> Rows:
@@ -361,8 +409,9 @@ def _union(program: RowProgram, node: Any) -> _Relation:
 def _aggregated(program: RowProgram, node: Any) -> _Relation:
     """Reduce groups to their keys and aggregates, and then compute what is made of those."""
     parent = program._table(node.parent)
+    metrics = {name: node.metrics[name] for name in program.needed(node) if name in node.metrics}
     reductions = list(
-        dict.fromkeys(r for m in node.metrics.values() for r in m.find(ops.Reduction, filter=ops.Value))
+        dict.fromkeys(r for m in metrics.values() for r in m.find(ops.Reduction, filter=ops.Value))
     )
     chains = [() if r.where is None else _conditions(r.where) for r in reductions]
     tested = [test for chain in chains for test in chain if not _is_named(test)]
@@ -386,8 +435,8 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     columns = {name: place for place, name in enumerate(node.groups)}
     known = {reduction: len(keys) + i for i, reduction in enumerate(reductions)}
     made = _Relation(program._step(aggregate, parent.slot), columns, len(keys) + len(known), known)
-    places = program._extend(made, list(node.metrics.values()))
-    return replace(made, columns=columns | dict(zip(node.metrics, places, strict=True)), known={})
+    places = program._extend(made, list(metrics.values()))
+    return replace(made, columns=columns | dict(zip(metrics, places, strict=True)), known={})
 
 
 class _Selection:
@@ -474,7 +523,7 @@ def _join(program: RowProgram, node: Any) -> _Relation:
         old, new = (_picker(places, 0) for places in zip(*sides, strict=True))
         slot = program._step(_joiner(old, new, link.how == "left", table.width), slot, table.slot)
         starts[link.table], width = width, width + table.width
-    columns = {name: _place(program, starts, value) for name, value in node.values.items()}
+    columns = {name: _place(program, starts, node.values[name]) for name in program.needed(node)}
     return _Relation(slot, columns, width)
 
 
