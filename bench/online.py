@@ -35,7 +35,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
     parser.add_argument("--leads", type=int, default=4000, help="of the simulation the bundle is trained on")
     parser.add_argument("--calls", type=int, default=50, help="leads scored one by one in a round")
-    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--rounds", type=int, default=41)
     parser.add_argument(
         "--folder", type=Path, help="where the workspace is kept; a temporary one if left out"
     )
