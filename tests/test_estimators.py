@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import lightgbm as lgb
@@ -239,3 +240,13 @@ def test_rows_one_by_one_have_lightgbms_contributions_to_the_bit(trees, rows, or
 def test_a_row_of_other_columns_than_the_trees_read_is_refused(trees):
     with pytest.raises(ValueError, match="expected 3 columns, the matrix has 2"):
         RowContributions(trees).explain(np.zeros((1, 2)))
+
+
+def test_threads_that_explain_rows_at_the_same_time_get_their_own(trees):
+    X, *_ = make_numbers()
+    X, one_by_one = X[:200], RowContributions(trees)
+    rows = [X[i : i + 1] for i in range(len(X))] * 20
+    with ThreadPoolExecutor(4) as pool:
+        found = np.concatenate(list(pool.map(one_by_one.explain, rows)))
+    expected = trees.predict(X, pred_contrib=True, num_threads=1)
+    np.testing.assert_array_equal(found, np.tile(expected, (20, 1)))
