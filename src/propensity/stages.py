@@ -129,12 +129,13 @@ def features(ws: Workspace) -> str:
     plan = make()
     if plan.event_types:
         found = fetch(con, filled_types(tables["events"])).set_index("type")
-        frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
-        frequent = frequent[~frequent["asset"].map(has_address)]  # a feature is named after its asset
-        plan = make(
-            assets={str(q): list(rows) for q, rows in frequent.groupby("qualifier")["asset"]},
-            filled={column: found.index[found[column]].tolist() for column in ("asset", "value")},
-        )
+        filled = {column: found.index[found[column].astype(bool)].tolist() for column in ("asset", "value")}
+        plan = make(filled=filled)
+        if plan.asset_qualifiers:
+            frequent = fetch(con, frequent_assets(tables["events"], plan.event_types))
+            named = ~frequent["asset"].map(has_address).astype(bool)  # a feature is named after its asset
+            assets = {str(q): list(rows) for q, rows in frequent[named].groupby("qualifier")["asset"]}
+            plan = make(filled=filled, assets=assets)
     snapshots = read_table(con, ws.interim / "snapshots.parquet")
     built = build_features(
         snapshots.filter(snapshots.mature),
