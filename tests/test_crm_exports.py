@@ -525,7 +525,7 @@ write_records(scores, hubspot_layout(CrmParams()), out, looked_up=None, most_unu
 print(re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())[1])
 """
     peaks, sizes = [], []
-    for n in (6_000, 30_000):
+    for n in (6_000, 90_000):
         folder = tmp_path / str(n)
         one = pq.read_table(write_scores([scored("1", reasons=["because " * 80])], folder / "one.parquet"))
         table = one.take(pa.array([0] * n)).set_column(
@@ -535,5 +535,5 @@ print(re.search(r"VmHWM:\\s+([0-9]+) kB", Path("/proc/self/status").read_text())
         run = [sys.executable, "-c", program, str(folder / "scores.parquet"), str(folder)]
         peaks.append(int(subprocess.run(run, capture_output=True, text=True, check=True).stdout))
         sizes.append(sum(path.stat().st_size for path in folder.glob("*.csv")) // 1024)
-    assert sizes[1] - sizes[0] > 30_000
+    assert sizes[1] - sizes[0] > 100_000
     assert peaks[1] - peaks[0] < (sizes[1] - sizes[0]) / 2
