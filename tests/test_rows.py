@@ -287,6 +287,7 @@ def test_what_nothing_is_made_of_is_not_computed() -> None:
         (counted, [(7, 2), (8, 1)]),
         (both, [(1,), (2,), (3,)] * 2),
         (joined, [(7, 2), (7, 2), (8, 1)]),
+        (unknown.filter(unknown.a > 1).agg(n=lambda t: t.count()), [(2,)]),
     ):
         program = compile_rows(expression)
         assert program is not None

@@ -6,7 +6,6 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from functools import reduce
 from typing import Any
 
 import ibis.expr.operations as ops
@@ -384,31 +383,6 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Ma
     return make
 
 
-def _smallest(rows: list[Row], of: Of) -> Any:
-    given = [value for value in map(of, rows) if value is not None]
-    if given and isinstance(given[0], float):
-        return min(given, key=scalars.rank)
-    return min(given, default=None)
-
-
-def _any_bit(rows: list[Row], of: Of) -> Any:
-    given = [value for value in map(of, rows) if value is not None]
-    return reduce(operator.or_, given) if given else None
-
-
-def _total(rows: list[Row], of: Of) -> Any:
-    given = [value for value in map(of, rows) if value is not None]
-    return sum(given) if given else None
-
-
-def _earliest(rows: list[Row], of: Of, *keys: Of) -> Any:
-    """Return the first value that is given, in the order of the keys."""
-    given = [(tuple(key(row) for key in keys), value) for row in rows if (value := of(row)) is not None]
-    if any(None in key for key, _ in given):
-        raise Declined("an order by nulls")
-    return min(given, key=operator.itemgetter(0))[1] if given else None
-
-
 _PLAIN: dict[type, Make] = {
     ops.Not: strict(operator.not_),
     ops.IsNull: _is_null,
@@ -483,13 +457,13 @@ def over_columns(make: Make, constants: Sequence[Constant | None]) -> Callable[.
     """
     if isinstance(make, Strict):
         return make.over(constants)
-    given = {id(constant.value) for constant in constants if constant is not None}
+    given = [constant.value for constant in constants if constant is not None]
     if make is _first_given and len(constants) == 2 and constants[1] is not None:
         otherwise = constants[1].value
         return lambda xs: [otherwise if x is None else x for x in xs]
-    if make is _any_true and id(True) not in given:
+    if make is _any_true and not any(value is True for value in given):
         return lambda *parts: [True in values for values in zip(*parts, strict=True)]
-    if make is both and given <= {id(True)}:
+    if make is both and all(value is True for value in given):
         return _all_true
     if make is _null_if and constants[0] is None and constants[1] is not None:
         other = constants[1].value
@@ -516,11 +490,4 @@ _OVER: dict[Make, Callable[..., Column]] = {
     _same: lambda xs: xs,
     _is_null: lambda xs: [x is None for x in xs],
     _not_null: lambda xs: [x is not None for x in xs],
-}
-# From some rows of a group, one at least, and what the arguments are of each, to one value.
-AGGREGATES: dict[type, Callable[..., Any]] = {
-    ops.Min: _smallest,
-    ops.Sum: _total,
-    ops.BitOr: _any_bit,
-    ops.First: _earliest,
 }

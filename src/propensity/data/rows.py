@@ -18,9 +18,10 @@ from typing import Any
 import ibis.expr.operations as ops
 import ibis.expr.types as ir
 import pyarrow as pa
-from ibis.common.graph import Graph
 
-from propensity.data.operations import AGGREGATES, Column, Constant, Of, Row, both, operation, over_columns
+from propensity.data.needed import find_needed
+from propensity.data.operations import Column, Constant, Of, Row, both, operation, over_columns
+from propensity.data.reductions import AGGREGATES, Rows, Selection, conditions_of, is_named
 from propensity.data.scalars import Declined, rank
 
 __all__ = ["Declined", "Row", "RowProgram", "compile_rows", "rows_of"]
@@ -29,8 +30,6 @@ __all__ = ["Declined", "Row", "RowProgram", "compile_rows", "rows_of"]
 REMEMBERED = 2000
 # From so many rows on, values are quicker computed column by column.
 COLUMNS_FROM = 4
-
-Rows = list[Row]
 
 
 class RowProgram:
@@ -60,7 +59,7 @@ class RowProgram:
         # A step's function takes the results of earlier steps; the tables handed in are result 0.
         self._steps: list[tuple[Callable[..., Any], tuple[int, ...]]] = []
         self._relations: dict[Any, _Relation] = {}
-        self._needed = _find_needed(expression.op())
+        self._needed = find_needed(expression.op())
         found = self._table(expression.op())
         self._result = found.slot
         self._pick = _picker([found.columns[name] for name in self.names], found.width)
@@ -292,47 +291,6 @@ def compile_rows(expression: ir.Table) -> RowProgram | None:
         return None
 
 
-def _find_needed(root: Any) -> dict[Any, set[str]]:
-    """Return the columns of each table of an expression that something is made of, all of the last one's."""
-    needed: dict[Any, set[str]] = {root: set(root.schema)}
-    in_order, _ = Graph.from_bfs(root).toposort()
-    for node in reversed(list(in_order)):  # what reads a table comes before it
-        if node not in needed:
-            continue
-        for table in _passed_on(node):
-            needed.setdefault(table, set()).update(needed[node] & set(table.schema))
-        for value in _values_of(node, needed[node]):
-            for column in value.find(ops.Field, filter=ops.Value):
-                needed.setdefault(column.rel, set()).add(column.name)
-            for among in value.find(ops.InSubquery, filter=ops.Value):
-                needed.setdefault(among.rel, set()).update(among.rel.schema)
-    return needed
-
-
-def _passed_on(node: Any) -> list[Any]:
-    """Return the tables whose columns a table has under the same names."""
-    if isinstance(node, ops.Union):
-        return [node.left, node.right]
-    passes = (ops.Filter, ops.Sort, ops.Limit, ops.DropColumns, ops.JoinReference)
-    return [node.parent] if isinstance(node, passes) else []
-
-
-def _values_of(node: Any, names: set[str]) -> list[Any]:
-    """Return the values that the columns of these names, and the rows, of a table are made of."""
-    if isinstance(node, ops.Filter):
-        return list(node.predicates)
-    if isinstance(node, ops.Sort):
-        return list(node.keys)
-    if isinstance(node, ops.Aggregate):
-        return [*node.groups.values(), *(value for name, value in node.metrics.items() if name in names)]
-    if isinstance(node, ops.JoinChain):
-        keys = [predicate for link in node.rest for predicate in link.predicates]
-        return [*keys, *(value for name, value in node.values.items() if name in names)]
-    if isinstance(node, ops.Project):
-        return [value for name, value in node.values.items() if name in names]
-    return []
-
-
 def rows_of(table: pa.Table) -> Rows:
     """Return the rows of an Arrow table, moments as microseconds since 1970.
 
@@ -413,13 +371,13 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     reductions = list(
         dict.fromkeys(r for m in metrics.values() for r in m.find(ops.Reduction, filter=ops.Value))
     )
-    chains = [() if r.where is None else _conditions(r.where) for r in reductions]
-    tested = [test for chain in chains for test in chain if not _is_named(test)]
+    chains = [() if r.where is None else conditions_of(r.where) for r in reductions]
+    tested = [test for chain in chains for test in chain if not is_named(test)]
     keys = program._extend(parent, [*node.groups.values(), *tested])[: len(node.groups)]
     key = program._key(list(node.groups.values()), parent) if keys else None
-    selection, nothing = _Selection(), []
+    selection, nothing = Selection(), []
     for place, (reduction, chain) in enumerate(zip(reductions, chains, strict=True)):
-        chosen = selection.refined(chain, parent)
+        chosen = selection.refined(chain, parent.place)
         chosen.reducers.append((place, _reducer(program, reduction, parent)))
         nothing.append(0 if isinstance(reduction, ops.CountStar) else None)
 
@@ -439,54 +397,6 @@ def _aggregated(program: RowProgram, node: Any) -> _Relation:
     return replace(made, columns=columns | dict(zip(metrics, places, strict=True)), known={})
 
 
-class _Selection:
-    """Rows of a group that conditions leave, what is reduced of them, and what further conditions leave.
-
-    Most aggregates of a feature table are of rows that are not there: nothing is asked of them one by one.
-    """
-
-    def __init__(self) -> None:
-        self.reducers: list[tuple[int, Callable[[Rows], Any]]] = []
-        self._named: dict[int, dict[str, _Selection]] = {}
-        self._tested: dict[int, _Selection] = {}
-
-    def refined(self, chain: Sequence[Any], relation: _Relation) -> _Selection:
-        """Return what conditions leave, one after another; they are columns, or compare one with a text."""
-        if not chain:
-            return self
-        test = chain[0]
-        if _is_named(test):
-            texts = self._named.setdefault(relation.place(test.left), {})
-            found = texts.setdefault(test.right.value, _Selection())
-        else:
-            found = self._tested.setdefault(relation.place(test), _Selection())
-        return found.refined(chain[1:], relation)
-
-    def reduce(self, rows: Rows, reduced: list[Any]) -> None:
-        """Write what is reduced of some rows, one at least."""
-        for place, reduce_rows in self.reducers:
-            reduced[place] = reduce_rows(rows)
-        for column, texts in self._named.items():
-            for text, same in _group_by(rows, column).items():
-                if text in texts:
-                    texts[text].reduce(same, reduced)
-        for column, selection in self._tested.items():
-            left = [row for row in rows if row[column] is True]
-            if left:
-                selection.reduce(left, reduced)
-
-
-def _is_named(node: Any) -> bool:
-    """Return whether a condition is that a column of text is a certain text."""
-    return (
-        isinstance(node, ops.Equals)
-        and isinstance(node.left, ops.Field)
-        and isinstance(node.right, ops.Literal)
-        and node.left.dtype.is_string()
-        and isinstance(node.right.value, str)
-    )
-
-
 def _reducer(program: RowProgram, node: Any, relation: _Relation) -> Callable[[Rows], Any]:
     """Return how some rows of a group, one at least, are reduced."""
     if isinstance(node, ops.CountStar):
@@ -504,11 +414,6 @@ def _reducer(program: RowProgram, node: Any, relation: _Relation) -> Callable[[R
     if isinstance(node, (ops.Min, ops.BitOr)):
         return lambda rows: of(rows[0]) if len(rows) == 1 else reduce_rows(rows, of)
     return lambda rows: reduce_rows(rows, of, *others)
-
-
-def _conditions(node: Any) -> tuple[Any, ...]:
-    """Return the conditions that are all met where a value is true."""
-    return (*_conditions(node.left), *_conditions(node.right)) if isinstance(node, ops.And) else (node,)
 
 
 def _join(program: RowProgram, node: Any) -> _Relation:
@@ -590,13 +495,6 @@ def _group(items: Iterable[Any], keys: Iterable[Any]) -> list[list[Any]]:
     for item, key in zip(items, keys, strict=True):
         found.setdefault(key, []).append(item)
     return list(found.values())
-
-
-def _group_by(rows: Rows, column: int) -> dict[Any, Rows]:
-    found: dict[Any, Rows] = {}
-    for row in rows:
-        found.setdefault(row[column], []).append(row)
-    return found
 
 
 def _picker(places: Sequence[int], width: int) -> Callable[[Row], Row] | None:

@@ -17,6 +17,7 @@ import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.base import NULL
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 from ibis.backends.sql.datatypes import PySparkType
+from ibis.common.exceptions import UnsupportedOperationError
 from pyspark.sql import SparkSession
 
 _LONGEST_OVERLAP = 3  # hours that clocks are put back at once, at most
@@ -168,7 +169,7 @@ class SparkCompiler(PySparkCompiler):  # type: ignore[misc]
 
     def _ascending(self, key: Any) -> list[Any]:
         if key.args.get("desc"):
-            raise NotImplementedError("first() in descending order")
+            raise UnsupportedOperationError("the first in a descending order is not translated for Spark")
         nulls_first = bool(key.args.get("nulls_first"))
         return [key.this.is_(NULL) if not nulls_first else key.this.is_(sg.not_(NULL)), key.this]
 
