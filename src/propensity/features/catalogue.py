@@ -315,77 +315,37 @@ def _behaviour(plan: Plan, q: str) -> list[Feature]:
 
 
 def _qualifier_totals(plan: Plan, q: str) -> list[Feature]:
+    activity, has_assets = f"{q}_activity", q in plan.asset_qualifiers
     features = []
     for w in plan.lookback_days:
-        within = f"in the last {window_words(w)}"
+        name, within = window_name(w), f"in the last {window_words(w)}"
+        label = f"{q}: days with activity {within}"
         features.append(
-            Feature(
-                f"{q}_active_days_{window_name(w)}",
-                "number",
-                q,
-                f"{q}_activity",
-                "active_days",
-                "days",
-                f"{q}: days with activity {within}",
-                q,
-                w,
-            )
+            Feature(f"{q}_active_days_{name}", "number", q, activity, "active_days", "days", label, q, w)
         )
-        if q in plan.asset_qualifiers:
+        if has_assets:
+            label = f"{q}: different assets {within}"
             features.append(
-                Feature(
-                    f"{q}_assets_{window_name(w)}",
-                    "number",
-                    q,
-                    f"{q}_activity",
-                    "assets",
-                    "assets",
-                    f"{q}: different assets {within}",
-                    q,
-                    w,
-                )
+                Feature(f"{q}_assets_{name}", "number", q, activity, "assets", "assets", label, q, w)
             )
-    features.append(
-        Feature(
-            f"{q}_days_since",
-            "number",
-            q,
-            f"{q}_activity",
-            "days_since",
-            "days",
-            f"{q}: days since the last activity",
-            q,
-        )
-    )
-    if q in plan.asset_qualifiers:
-        widest = plan.lookback_days[-1]
-        features += [
-            Feature(
-                f"{q}_asset_{asset}_count_{window_name(widest)}",
-                "number",
-                q,
-                f"{q}_asset_{asset}",
-                "asset_count",
-                "events",
-                f"{asset}: times in the last {window_words(widest)}",
-                asset,
-                widest,
-            )
-            for asset in plan.assets.get(q, [])
-        ]
+    label = f"{q}: days since the last activity"
+    features.append(Feature(f"{q}_days_since", "number", q, activity, "days_since", "days", label, q))
+    return [*features, *_named_assets(plan, q)] if has_assets else features
+
+
+def _named_assets(plan: Plan, q: str) -> list[Feature]:
+    widest = plan.lookback_days[-1]
+    name, within = window_name(widest), f"in the last {window_words(widest)}"
+    features = []
+    for asset in plan.assets.get(q, []):
+        family, label = f"{q}_asset_{asset}", f"{asset}: times {within}"
         features.append(
             Feature(
-                f"{q}_last_asset",
-                "category",
-                q,
-                f"{q}_last_asset",
-                "last_asset",
-                "text",
-                f"{q}: last asset",
-                q,
+                f"{family}_count_{name}", "number", q, family, "asset_count", "events", label, asset, widest
             )
         )
-    return features
+    last = f"{q}_last_asset"
+    return [*features, Feature(last, "category", q, last, "last_asset", "text", f"{q}: last asset", q)]
 
 
 def _account(plan: Plan) -> list[Feature]:
