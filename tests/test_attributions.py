@@ -93,6 +93,7 @@ def assert_as_lightgbm(booster: lgb.Booster, X: Matrix, **bits: int) -> None:
     assert planned.base == pytest.approx(expected[0, -1], rel=1e-12, abs=1e-12)
     margin = np.asarray(booster.predict(X, raw_score=True, num_threads=1))
     assert np.abs(add_columns(found, planned.base) - margin).max() < 1e-10 * size
+    assert (explain(planned, X[:3], threads=1) == found[:3]).all()  # a few rows take loops of their own
 
 
 @given(
@@ -302,6 +303,22 @@ def test_a_large_batch_takes_tables_and_agrees_with_a_small_one(monkeypatch: pyt
     assert add_columns(fast, large.base) == pytest.approx(large.margin(X), abs=1e-10)
 
 
+def test_a_few_rows_take_tables_too_and_are_those_of_a_large_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    text, X = grow(12, rounds=5, num_leaves=15).model_to_string(), odd_rows(12, 200, 5)
+    few = make_boosted(text, 5, threads=1)
+    alone = np.concatenate([few.contributions(row[None, :]) for row in X])
+    assert "_plan" in vars(few)
+    monkeypatch.setattr(estimators, "TABLES_FROM", 0)
+    assert (alone == make_boosted(text, 5, threads=1).contributions(X)).all()
+
+
+def test_threads_that_explain_rows_at_the_same_time_get_their_own() -> None:
+    model, X = make_boosted(grow(13).model_to_string(), 5, threads=1), odd_rows(13, 200, 5)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(model.contributions, [X[i : i + 1] for i in range(len(X))] * 20))
+    assert (np.concatenate(found) == np.tile(explain(model._plan, X, threads=1), (20, 1))).all()
+
+
 def test_threads_that_explain_first_at_once_make_the_tables_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(estimators, "TABLES_FROM", 0)
     made: list[Forest] = []
@@ -331,8 +348,7 @@ def test_trees_of_a_kind_that_is_not_read_take_lightgbms_way_and_say_so_once(
         first = model.contributions(X)
         assert (model.contributions(X) == first).all()
     assert [r.getMessage() for r in caplog.records] == [
-        "contributions of large batches take LightGBM's slower way: "
-        "a node of its trees holds no rows of training"
+        "contributions take LightGBM's slower way: a node of its trees holds no rows of training"
     ]
     assert first == pytest.approx(own(model.boosters[0], X)[:, :-1], nan_ok=True)
 

@@ -6,10 +6,8 @@ import itertools
 import json
 import math
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import lightgbm as lgb
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -28,7 +26,6 @@ from propensity.model.estimators import (
     probability_of,
 )
 from propensity.model.logistic import fit_logistic
-from propensity.model.single import RowContributions
 from tiny_models import KINDS, NUMBERS, make_feature, make_numbers, matrix, training
 
 
@@ -217,36 +214,3 @@ def test_a_features_name_never_reaches_lightgbms_text() -> None:
         boost(X, won, odd).boosters[0].model_to_string()
         == boost(X, won, NUMBERS).boosters[0].model_to_string()
     )
-
-
-@pytest.fixture(scope="module")
-def trees() -> lgb.Booster:
-    X, won, _ = make_numbers()
-    return boost(np.where(X > 1.5, np.nan, X), won, NUMBERS).boosters[0]
-
-
-ANYTHING = st.floats(-4, 4) | st.sampled_from([0.0, np.nan, np.inf, -np.inf])
-
-
-@given(st.lists(st.lists(ANYTHING, min_size=3, max_size=3), min_size=1, max_size=4), st.sampled_from("CF"))
-def test_rows_one_by_one_have_lightgbms_contributions_to_the_bit(trees, rows, order):
-    X = np.array(rows, order=order)
-    one_by_one = RowContributions(trees)
-    expected = trees.predict(X, pred_contrib=True, num_threads=1)
-    trees.predict(X[:1], raw_score=True, num_threads=1)  # leaves nothing behind that is read later
-    np.testing.assert_array_equal(one_by_one.explain(X), expected)
-
-
-def test_a_row_of_other_columns_than_the_trees_read_is_refused(trees):
-    with pytest.raises(ValueError, match="expected 3 columns, the matrix has 2"):
-        RowContributions(trees).explain(np.zeros((1, 2)))
-
-
-def test_threads_that_explain_rows_at_the_same_time_get_their_own(trees):
-    X, *_ = make_numbers()
-    X, one_by_one = X[:200], RowContributions(trees)
-    rows = [X[i : i + 1] for i in range(len(X))] * 20
-    with ThreadPoolExecutor(4) as pool:
-        found = np.concatenate(list(pool.map(one_by_one.explain, rows)))
-    expected = trees.predict(X, pred_contrib=True, num_threads=1)
-    np.testing.assert_array_equal(found, np.tile(expected, (20, 1)))

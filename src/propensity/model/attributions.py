@@ -24,6 +24,7 @@ from propensity.model.trees import Forest
 
 # Tables of 2 to the power of 9 or 10 entries a feature stay in the processor's cache; smaller ones make more
 # pieces, larger ones more to read.
+# Where an entry lies in its table is a number of 16 bits: 12 features have 12 * 2 ** 12.
 PIECE_BITS, LEAF_BITS, FEWEST_BITS = 9, 12, 3
 MOST_BYTES = 256 * 2**20
 BLOCK = 2048
@@ -65,11 +66,11 @@ def load_kernels() -> ModuleType | None:
     try:
         from propensity.model import kernels
     except ImportError as error:
-        logger.warning("contributions of large batches take LightGBM's slower way: no numba (%s)", error)
+        logger.warning("contributions take LightGBM's slower way: no numba (%s)", error)
         return None
     except RuntimeError as error:  # numba finds no folder for its cache
         logger.warning(
-            "contributions of large batches take LightGBM's slower way: numba can store no compiled code "
+            "contributions take LightGBM's slower way: numba can store no compiled code "
             "(%s); set NUMBA_CACHE_DIR to a folder that can be written",
             error,
         )
@@ -152,7 +153,7 @@ def explain(attributions: Attributions, matrix: Matrix, *, threads: int) -> Matr
             a.pieces,
             a.wide,
             a.rule,
-            (a.most_nodes, a.most_parts, BLOCK),
+            (a.most_nodes, a.most_parts, min(BLOCK, n_rows)),
             out,
             start,
             stop,

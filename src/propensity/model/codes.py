@@ -90,7 +90,7 @@ def node_arrays(forest: Forest, planes: list[Plane], cuts: Cuts) -> Arrays:
         for k in range(len(tree.feature)):
             plane = plane_of(tree, k)
             rows.append((place[plane], *_comparison(tree, k, cuts[plane[:2]], lists)))
-    table = np.array(rows, dtype=np.int64).reshape(-1, 3)
+    table = np.array(rows, dtype=np.int32).reshape(-1, 3)
     return (
         offsets(len(tree.feature) for tree in forest.trees),
         *(np.ascontiguousarray(table[:, i]) for i in range(3)),

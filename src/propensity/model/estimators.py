@@ -22,8 +22,7 @@ from scipy.special import expit
 
 from propensity.errors import BundleError
 from propensity.model.attributions import Attributions, explain, load_kernels, plan_attributions
-from propensity.model.single import RowContributions
-from propensity.model.statistics import look_up, widen
+from propensity.model.statistics import look_up, widen, widen_few
 from propensity.model.trees import UnreadableTreesError, average, read_forest
 
 Vector = npt.NDArray[np.float64]
@@ -35,9 +34,9 @@ Matrix = npt.NDArray[np.float64]
 # about so many plain predictions.
 ROWS_FOR_THREADS = 100_000
 EXPLAINING = 70
-# So many rows are explained quicker one by one, and added number by number than column by column, to the
-# same sums.
-ROWS_IN_PYTHON = 30
+# So many rows come from a service, which asks again and again. They are added quicker number by number than
+# column by column, to the same sums.
+FEW_ROWS = 30
 # From so many rows times leaves on, tables and their compiled loops are quicker than LightGBM's own
 # contributions by more than they take to load and make the first time, a second or two.
 TABLES_FROM = 5_000_000
@@ -141,28 +140,24 @@ class Boosted:
     def contributions(self, matrix: Matrix) -> Matrix:
         """Return each feature's SHAP value, shape (n_rows, n_features).
 
-        Large batches take tables (`propensity.model.attributions`), others LightGBM's own, a few rows one by
-        one; the two agree to 1e-10. Which of them a batch takes depends on its size and the model alone.
+        Large batches and a few rows take tables (`propensity.model.attributions`), others LightGBM's own;
+        the two agree to 1e-10. Which of them a batch takes depends on its size and the model alone.
         """
         if len(matrix) == 0:
             return np.empty_like(matrix)
         wide = self._widen(matrix)
-        planned = self._planned() if len(matrix) * self.leaves >= TABLES_FROM else None
-        if planned is None and len(matrix) <= ROWS_IN_PYTHON:
-            raw = _mean([single.explain(wide) for single in self._singles])
-        elif planned is None:
+        tabled = len(matrix) <= FEW_ROWS or len(matrix) * self.leaves >= TABLES_FROM
+        planned = self._planned() if tabled else None
+        if planned is None:
             threads = threads_for(EXPLAINING * len(matrix), self.threads)
             raw = _mean([b.predict(wide, pred_contrib=True, num_threads=threads) for b in self.boosters])
         else:
             raw = explain(planned, wide, threads=self.threads)
-        own = np.array(raw[:, : matrix.shape[1]], dtype=np.float64, order="A")
-        for column, j in enumerate(self.statistics, start=matrix.shape[1]):
-            own[:, j] += raw[:, column]
+        n = matrix.shape[1]
+        own = np.array(raw[:, :n], dtype=np.float64, order="A")
+        if self.statistics:
+            own[:, list(self.statistics)] += raw[:, n : n + len(self.statistics)]
         return own
-
-    @cached_property
-    def _singles(self) -> list[RowContributions]:
-        return [RowContributions(booster) for booster in self.boosters]
 
     def _planned(self) -> Attributions | None:
         with PLANNING:  # threads that come first at once make the tables once
@@ -176,11 +171,15 @@ class Boosted:
         try:
             return plan_attributions(average([read_forest(b.model_to_string()) for b in self.boosters]))
         except UnreadableTreesError as error:
-            logger.warning("contributions of large batches take LightGBM's slower way: %s", error)
+            logger.warning("contributions take LightGBM's slower way: %s", error)
             return None
 
     def _widen(self, matrix: Matrix) -> Matrix:
-        return widen(matrix, look_up(matrix, self.statistics)) if self.statistics else matrix
+        if not self.statistics:
+            return matrix
+        if len(matrix) <= FEW_ROWS:
+            return widen_few(matrix, self.statistics)
+        return widen(matrix, look_up(matrix, self.statistics))
 
 
 @dataclass(frozen=True)
@@ -219,7 +218,7 @@ def _mean(arrays: Sequence[Any]) -> Any:
 
 def add_columns(terms: Matrix, base: float) -> Vector:
     """Sum base and columns one after another: a row's sum then does not depend on its batch."""
-    if len(terms) <= ROWS_IN_PYTHON:
+    if len(terms) <= FEW_ROWS:
         return np.array([reduce(add, row, base) for row in terms.tolist()], dtype=np.float64)
     total = np.full(len(terms), base)
     for column in terms.T:

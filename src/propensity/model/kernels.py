@@ -21,6 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 TINY = float(np.float32(1e-35))  # LightGBM's kZeroThreshold
 LARGEST_INT = 2147483648.0
+# Loops over a block's rows cost more than they save under so many.
+FEW_ROWS = 16
 
 
 def compiled(function: F) -> F:
@@ -38,6 +40,7 @@ def fill_tables(
     part_want: Any,
     part_share: Any,
     n_bits: Any,
+    n_columns: Any,
     table_start: Any,
     points: Any,
     weights: Any,
@@ -45,19 +48,19 @@ def fill_tables(
 ) -> None:
     """Add what each leaf contributes to its piece's table.
 
-    A table has a stretch of ``2 ** bits`` entries for each of the piece's features, one after another.
+    A table has a row for each of ``2 ** bits`` patterns, with an entry for each of the piece's features.
     """
     for leaf in range(len(leaf_piece)):
         piece = leaf_piece[leaf]
         first, stop = part_start[leaf], part_start[leaf + 1]
-        n, size = stop - first, 1 << n_bits[piece]
+        n, size, step = stop - first, 1 << n_bits[piece], n_columns[piece]
         own = contribute(leaf_value[leaf], part_share[first:stop], points, weights)
         for pattern in range(size):
-            met = 0
+            met, row = 0, table_start[piece] + step * pattern
             for j in range(n):
                 met |= int((pattern & part_mask[first + j]) == part_want[first + j]) << j
             for i in range(n):
-                tables[table_start[piece] + part_column[first + i] * size + pattern] += own[met, i]
+                tables[row + part_column[first + i]] += own[met, i]
 
 
 @compiled
@@ -173,11 +176,14 @@ def meet(nodes: Any, wants: Any, left: Any, met: Any, n: Any) -> None:
 
 
 @compiled
-def find_pattern(
-    bits: Any, start: Any, nodes: Any, wants: Any, left: Any, met: Any, pattern: Any, n: Any
+def find_entries(
+    bits: Any, step: Any, start: Any, nodes: Any, wants: Any, left: Any, met: Any, place: Any, n: Any
 ) -> None:
-    """Write each row's bits of a piece as one number; `bits` are the first and the one after the last."""
-    pattern[:n] = 0
+    """Write where each row's entries lie in a piece's table, of which a row has `step`.
+
+    `bits` are the first and the one after the last.
+    """
+    place[:n] = 0
     first, stop = bits
     for bit in range(first, stop):
         low, high = start[bit], start[bit + 1]
@@ -187,18 +193,18 @@ def find_pattern(
         else:
             meet(nodes[low:high], wants[low:high], left, met, n)
         # A product of 16 bits is taken for many rows at once; a shift would be made of 64.
-        weight = np.uint16(1 << (bit - first))
+        weight = np.uint16(step << (bit - first))
         for r in range(n):
-            pattern[r] |= np.uint16(own[r]) * weight
+            place[r] += np.uint16(own[r]) * weight
 
 
 @compiled
-def add_entries(features: Any, size: Any, tables: Any, pattern: Any, out: Any, begin: Any, n: Any) -> None:
+def add_entries(features: Any, table: Any, place: Any, out: Any, begin: Any, n: Any) -> None:
     """Add each row's table entry of each of a piece's features to the row's contributions."""
     for column in range(len(features)):
-        table, own = tables[column * size : (column + 1) * size], out[features[column]]
+        entries, own = table[column:], out[features[column]]
         for r in range(n):
-            own[begin + r] += table[pattern[r]]
+            own[begin + r] += entries[place[r]]
 
 
 @compiled
@@ -251,12 +257,57 @@ def explain_rows(
     for begin in range(start, stop, block):
         n = min(block, stop - begin)
         encode_block(flat, row_step, column_step, planes, begin, n, x, codes)
+        if n < FEW_ROWS:
+            for r in range(n):
+                add_row(codes[:, r], nodes, pieces, wide, rule, left[:, :1], met[:, :1], out, begin + r)
+            continue
         for tree in range(len(node_start) - 1):
             first = node_start[tree]
             for k in range(first, node_start[tree + 1]):
                 decide(codes[node_plane[k]], node_kind[k], node_value[k], lists, left[k - first], n)
             add_pieces(tree, pieces, left, met[0], pattern, out, begin, n)
             add_wide_leaves(tree, wide, rule, left, met, out, begin, n)
+
+
+@compiled
+def goes_left(code: Any, kind: Any, value: Any, lists: Any) -> Any:
+    """Return 1 for a code that goes left at a node, else 0."""
+    if kind == UNDER:
+        return code <= value
+    return code == value if kind == EQUAL else lists[value + code]
+
+
+@compiled
+def find_pattern(first: Any, stop: Any, start: Any, nodes: Any, wants: Any, left: Any) -> Any:
+    """Return the bits of a piece, from `first` to `stop`, of a single row as one number."""
+    pattern = 0
+    for bit in range(first, stop):
+        meets = 1
+        for c in range(start[bit], start[bit + 1]):
+            meets &= int(left[nodes[c], 0] == wants[c])
+        pattern |= meets << (bit - first)
+    return pattern
+
+
+@compiled
+def add_row(
+    codes: Any, nodes: Any, pieces: Any, wide: Any, rule: Any, left: Any, met: Any, out: Any, row: Any
+) -> None:
+    """Add the contributions of a row by its codes, in the order of `explain_rows` and so to the same sums."""
+    node_start, node_plane, node_kind, node_value, lists = nodes
+    piece_start, bit_start, starts, conditions, wants, column_start, features, table_start, tables = pieces
+    for tree in range(len(node_start) - 1):
+        first = node_start[tree]
+        for k in range(first, node_start[tree + 1]):
+            left[k - first, 0] = goes_left(codes[node_plane[k]], node_kind[k], node_value[k], lists)
+        for piece in range(piece_start[tree], piece_start[tree + 1]):
+            pattern = find_pattern(bit_start[piece], bit_start[piece + 1], starts, conditions, wants, left)
+            low, high = column_start[piece], column_start[piece + 1]
+            entries = table_start[piece] + pattern * (high - low)
+            for column in range(high - low):
+                out[features[low + column], row] += tables[entries + column]
+        if wide[0][tree] < wide[0][tree + 1]:  # a call costs as much as a tree
+            add_wide_leaves(tree, wide, rule, left, met, out, row, 1)
 
 
 @compiled
@@ -267,9 +318,9 @@ def add_pieces(
     piece_start, bit_start, starts, nodes, wants, column_start, features, table_start, tables = pieces
     for piece in range(piece_start[tree], piece_start[tree + 1]):
         bits = (bit_start[piece], bit_start[piece + 1])
-        find_pattern(bits, starts, nodes, wants, left, met, pattern, n)
         own = features[column_start[piece] : column_start[piece + 1]]
-        add_entries(own, 1 << (bits[1] - bits[0]), tables[table_start[piece] :], pattern, out, begin, n)
+        find_entries(bits, len(own), starts, nodes, wants, left, met, pattern, n)
+        add_entries(own, tables[table_start[piece] :], pattern, out, begin, n)
 
 
 @compiled

@@ -117,16 +117,28 @@ def widen(matrix: Matrix, statistics: Mapping[int, Vector]) -> Matrix:
     order: Literal["F", "C"] = "F" if matrix.flags.f_contiguous else "C"
     wide = np.empty((n_rows, n_features + len(statistics)), order=order)
     wide[:, :n_features] = matrix
-    for column, values in enumerate(statistics.values(), start=n_features):
-        wide[:, column] = values
-    for j in statistics:
-        wide[:, j] = own_codes(matrix[:, j])
+    places = list(statistics)
+    if places:
+        wide[:, n_features:] = np.array(list(statistics.values())).T
+        wide[:, places] = own_codes(matrix[:, places])
     return wide
 
 
 def look_up(matrix: Matrix, tables: Mapping[int, Vector]) -> dict[int, Vector]:
     """Return each row's statistic from the tables of all rows fitted on."""
     return {j: table[matrix[:, j].astype(np.int64)] for j, table in tables.items()}
+
+
+def widen_few(matrix: Matrix, tables: Mapping[int, Vector]) -> Matrix:
+    """Return what `widen` makes with what `look_up` finds, number by number: quicker for few rows."""
+    rows = matrix.tolist()
+    for row in rows:
+        codes = [int(row[j]) for j in tables]
+        row += [table[code] for table, code in zip(tables.values(), codes, strict=True)]
+        for j, code in zip(tables, codes, strict=True):
+            if code >= FIRST_LEVEL + OWN_LEVELS:
+                row[j] = float(OTHER)
+    return np.array(rows, dtype=np.float64)
 
 
 def widen_encoding(encoding: Encoding, places: Sequence[int]) -> Encoding:

@@ -34,7 +34,7 @@ def piece_arrays(cut: Sequence[CutTree], kernels: ModuleType) -> Arrays:
         offsets(piece.n_bits for piece in pieces),
         *_flatten([met for piece in pieces for met in _bits(piece)]),
         offsets(len(c) for c in columns),
-        np.array([f for c in columns for f in c], dtype=np.int64),
+        np.array([f for c in columns for f in c], dtype=np.int32),
         table_start,
         tables,
     )
@@ -86,6 +86,7 @@ def _leaf_arrays(pieces: Sequence[Piece], columns: Sequence[list[int]]) -> Array
         *(np.ascontiguousarray(table[:, i]) for i in range(3)),
         np.array([leaf.shares[f] for _, leaf in leaves for f in leaf.conditions], dtype=np.float64),
         np.array([piece.n_bits for piece in pieces], dtype=np.int64),
+        np.array([len(c) for c in columns], dtype=np.int64),
     )
 
 
@@ -107,6 +108,6 @@ def _flatten(conditions: Sequence[Sequence[Condition]]) -> Arrays:
     flat = [condition for some in conditions for condition in some]
     return (
         offsets(len(some) for some in conditions),
-        np.array([node for node, _ in flat], dtype=np.int64),
-        np.array([left for _, left in flat], dtype=np.int64),
+        np.array([node for node, _ in flat], dtype=np.int32),
+        np.array([left for _, left in flat], dtype=np.uint8),
     )
