@@ -61,6 +61,12 @@ def read_columns(raw: ir.Table, spec: TableSpec, *, now: ir.TimestampValue) -> i
     return _only_when_closed(table) if spec.name == "outcomes" else table
 
 
+def find_typed(raw: ibis.Schema, spec: TableSpec) -> list[str]:
+    """Return the columns that are read from values of their own type."""
+    wanted = {field.name: ibis.dtype(_DTYPES[field.kind]) for field in spec.fields if field.kind in _DTYPES}
+    return [f.name for f in spec.fields if f.name in wanted and raw.get(f.raw) == wanted[f.name]]
+
+
 def finish(table: ir.Table, spec: TableSpec, *, keep: Sequence[str] = ()) -> ir.Table:
     """Return accepted rows with exactly the canonical columns, and those to `keep`."""
     if spec.name == "leads":

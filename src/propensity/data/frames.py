@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ibis.backends.duckdb import Backend
 
-from propensity.data.canonical import finish, read_columns
+from propensity.data.canonical import find_typed, finish, read_columns
 from propensity.data.delimited import FILE, POSITION, ROW
 from propensity.data.fetch import Compiled
 from propensity.data.quarantine import quarantined_rows
@@ -120,7 +120,7 @@ def _registered(con: Backend, tables: Mapping[str, pa.Table]) -> Iterator[None]:
 @lru_cache(maxsize=64)
 def judging(spec: TableSpec, schema: ibis.Schema) -> Compiled:
     """Return what gives the canonical rows of a raw table, their positions and whether they are bad."""
-    judged = judge_briefly(_read(spec, schema), row_rules(spec))
+    judged = judge_briefly(_read(spec, schema), row_rules(spec, typed=find_typed(schema, spec)))
     return Compiled(finish(judged, spec, keep=(POSITION, BAD)))
 
 

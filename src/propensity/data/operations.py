@@ -6,6 +6,7 @@ import math
 import operator
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import reduce
 from typing import Any
 
 import ibis.expr.operations as ops
@@ -97,14 +98,18 @@ class Strict:
         function = self.function
         if len(constants) == 1:
             return lambda xs: [None if x is None else function(x) for x in xs]
-        if len(constants) != 2 or constants[0] is not None:
+        if len(constants) != 2 or any(c is not None and c.value is None for c in constants):
             return None
-        if constants[1] is None:
-            return lambda xs, ys: [
-                None if x is None or y is None else function(x, y) for x, y in zip(xs, ys, strict=True)
-            ]
-        other = constants[1].value
-        return None if other is None else lambda xs: [None if x is None else function(x, other) for x in xs]
+        first, second = constants
+        if first is not None:
+            one = first.value
+            return lambda ys: [None if y is None else function(one, y) for y in ys]
+        if second is not None:
+            other = second.value
+            return lambda xs: [None if x is None else function(x, other) for x in xs]
+        return lambda xs, ys: [
+            None if x is None or y is None else function(x, y) for x, y in zip(xs, ys, strict=True)
+        ]
 
 
 strict = Strict
@@ -219,21 +224,36 @@ def _given_or(part: Of, otherwise: Any) -> Of:
     return of
 
 
-def _extreme(better: Callable[[Any, Any], bool]) -> Make:
-    """Return how the largest or smallest of the values that are not null is made; NaN is above all others."""
+def _or_else(value: Any, otherwise: Any) -> Any:
+    return otherwise if value is None else value
+
+
+def _extreme(choose: Callable[[Any, Any], Any]) -> Make:
+    """Return how one of the values that are not null is made, which is chosen between two at a time."""
 
     def make(*parts: Of) -> Of:
         def of(row: Row) -> Any:
             best = None
             for part in parts:
-                value = part(row)
-                if best is None or (value is not None and better(scalars.rank(value), scalars.rank(best))):
-                    best = value
+                best = choose(best, part(row))
             return best
 
         return of
 
     return make
+
+
+def _larger(one: Any, other: Any) -> Any:
+    """Return the larger of two values, be one of them null; NaN, which differs from itself, is above all."""
+    if one is None or other is None:
+        return other if one is None else one
+    return other if other > one or other != other else one
+
+
+def _smaller(one: Any, other: Any) -> Any:
+    if one is None or other is None:
+        return other if one is None else one
+    return other if other < one or one != one else one
 
 
 def _is_null(argument: Of) -> Of:
@@ -285,6 +305,10 @@ def _comparison(node: Any) -> Make:
     compare = _COMPARED[type(node)]
     if not (node.left.dtype.is_floating() or node.right.dtype.is_floating()):
         return strict(compare)
+    if isinstance(node.right, ops.Literal) and node.right.value == node.right.value:
+        # NaN is above the constant, and Python has it neither above nor below.
+        above = compare in (operator.gt, operator.ge)
+        return strict((lambda one, other: compare(one, other) or one != one) if above else compare)
     return strict(lambda one, other: compare(scalars.rank(one), scalars.rank(other)))
 
 
@@ -383,6 +407,8 @@ def _arithmetic(function: Callable[[Any, Any], Any]) -> Callable[[Any], tuple[Ma
     return make
 
 
+_largest, _smallest = _extreme(_larger), _extreme(_smaller)
+
 _PLAIN: dict[type, Make] = {
     ops.Not: strict(operator.not_),
     ops.IsNull: _is_null,
@@ -416,8 +442,8 @@ _COMPARED: dict[type, Callable[..., Any]] = {
 }
 _MANY: dict[type, Make] = {
     ops.Coalesce: _first_given,
-    ops.Greatest: _extreme(operator.gt),
-    ops.Least: _extreme(operator.lt),
+    ops.Greatest: _largest,
+    ops.Least: _smallest,
 }
 _MADE: dict[type, Callable[[Any], tuple[Make, Sequence[Any]]]] = {
     ops.Cast: _cast,
@@ -482,6 +508,12 @@ def _all_true(*parts: Column) -> Column:
 
 
 def _one_true(*parts: Column) -> Column:
+    if len(parts) == 2:
+        one, other = parts
+        return [
+            True if x is True or y is True else None if x is None or y is None else False
+            for x, y in zip(one, other, strict=True)
+        ]
     return [True if True in row else None if None in row else False for row in zip(*parts, strict=True)]
 
 
@@ -489,5 +521,8 @@ _OVER: dict[Make, Callable[..., Column]] = {
     _either: _one_true,
     _same: lambda xs: xs,
     _is_null: lambda xs: [x is None for x in xs],
+    _first_given: lambda *parts: reduce(lambda xs, ys: list(map(_or_else, xs, ys)), parts),
+    _largest: lambda *parts: reduce(lambda xs, ys: list(map(_larger, xs, ys)), parts),
+    _smallest: lambda *parts: reduce(lambda xs, ys: list(map(_smaller, xs, ys)), parts),
     _not_null: lambda xs: [x is not None for x in xs],
 }

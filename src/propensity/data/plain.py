@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 import ibis
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -35,6 +36,7 @@ _CLOCK = "timestamp(6)"
 _EMPTY = {"number": "float64", "amount": "float64", "moment": MOMENT, "past": MOMENT}
 _BESIDE = {FILE: "string", ROW: "int64", POSITION: "int64", NOW: MOMENT}
 _LONG = 2**63
+_FLOAT, _WHOLE, _TRUTH = np.dtype("float64"), np.dtype("int64"), np.dtype("bool")
 # Combinations of columns, and of the kinds of their values, that are remembered.
 LAYOUTS = 64
 
@@ -216,13 +218,13 @@ def _to_list(held: Any) -> tuple[Any, list[Any]]:
     kind = held.dtype
     if isinstance(kind, pd.StringDtype):
         return "string", pa.array(held, from_pandas=True).to_pylist()
-    if kind == "float64":
-        return "float64", [None if value != value else value for value in held.tolist()]
     if kind.kind == "M" and getattr(held, "unit", None) == "us":
         moments = [None if value == -_LONG else value for value in held.asi8.tolist()]
         return (_CLOCK if held.tz is None else MOMENT), moments
-    if kind == "int64" or kind == "bool":
-        return ("int64" if kind == "int64" else "boolean"), held.tolist()
+    if kind == _FLOAT:
+        return "float64", [None if value != value else value for value in held.tolist()]
+    if kind in (_WHOLE, _TRUTH):
+        return ("int64" if kind == _WHOLE else "boolean"), held.tolist()
     if kind == "object":
         values = [None if value is None or value != value else value for value in held.tolist()]
         if all(value is None for value in values):

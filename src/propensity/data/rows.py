@@ -252,6 +252,8 @@ class _Columns:
 
     def _from_rows(self, node: Any) -> Callable[[Rows], Column]:
         of = self._program._value(node, self._relation)
+        if isinstance(of, Constant):
+            return lambda rows: [of.value] * len(rows)
         return lambda rows: list(map(of, rows))
 
     def _from_columns(self, node: Any) -> tuple[Callable[..., Column], list[int]] | None:
@@ -411,9 +413,9 @@ def _reducer(program: RowProgram, node: Any, relation: _Relation) -> Callable[[R
             raise Declined("the first without an ascending order")
         arguments += [key.arg for key in node.order_by]
     of, *others = (program._value(argument, relation) for argument in arguments)
-    if isinstance(node, (ops.Min, ops.BitOr)):
-        return lambda rows: of(rows[0]) if len(rows) == 1 else reduce_rows(rows, of)
-    return lambda rows: reduce_rows(rows, of, *others)
+    if isinstance(node, ops.Sum) and node.arg.dtype.is_boolean():
+        return lambda rows: reduce_rows(rows, of)
+    return lambda rows: of(rows[0]) if len(rows) == 1 else reduce_rows(rows, of, *others)
 
 
 def _join(program: RowProgram, node: Any) -> _Relation:

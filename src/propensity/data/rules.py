@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -31,13 +31,16 @@ class Rule:
     broken: Callable[[ir.Table], ir.BooleanValue]
 
 
-def row_rules(spec: TableSpec, forgotten: Forgotten | None = None) -> list[Rule]:
+def row_rules(
+    spec: TableSpec, forgotten: Forgotten | None = None, *, typed: Collection[str] = ()
+) -> list[Rule]:
     """Return the rules that a row of the table is held to whatever the other rows of its table are.
 
-    Rows of leads that were forgotten are refused as such, and not for want of their lead.
+    Rows of leads that were forgotten are refused as such, and not for want of their lead. Columns that are
+    `typed` come with the type they are read as: every value of theirs is understood.
     """
     mapped = [field for field in spec.fields if field.raw is not None]
-    rules = [rule for field in mapped for rule in _field_rules(field)]
+    rules = [rule for field in mapped for rule in _field_rules(field) if _can_break(rule, typed)]
     if spec.of_leads:
         rules.append(Rule("unknown_lead", "lead_id", lambda t: _is_unknown(t, forgotten)))
     if forgotten is not None and "lead_id" in spec.columns:
@@ -138,6 +141,10 @@ def _field_rules(field: Field) -> list[Rule]:
 def _is_unknown(table: ir.Table, forgotten: Forgotten | None) -> ir.BooleanValue:
     unknown = table["lead_id"].notnull() & table[_LEAD].isnull()
     return unknown if forgotten is None else unknown & ~forgotten.holds(table["lead_id"])
+
+
+def _can_break(rule: Rule, typed: Collection[str]) -> bool:
+    return rule.name != "type" or rule.column not in typed
 
 
 def _missing_key(field: Field) -> Rule:

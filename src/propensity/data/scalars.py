@@ -156,6 +156,7 @@ def microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+@lru_cache(maxsize=4096)
 def local_clock(zone: str, moment: int) -> int:
     """Return the clock of a zone at a moment."""
     at = _at(moment).astimezone(_zone(zone))
