@@ -109,6 +109,13 @@ def test_feature_tables_of_any_size(predictor, given):
     check_same(score_features(predictor.bundle, table.head(6)), together.head(6))
 
 
+@pytest.mark.parametrize("moment", ["2400-02-29T12:00:00Z", "2025-06-01T00:00:00.123456789+02:00"])
+def test_moments_that_nanoseconds_do_not_hold_or_are_finer_than_microseconds(predictor, given, moment):
+    leads, events = given
+    at = pd.Timestamp(moment)
+    check_same(predictor.score(leads.head(7), events, at), predictor.score(leads, events, at).head(7))
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -231,13 +232,15 @@ def test_a_value_that_only_the_engine_can_tell_is_left_to_it(con):
     assert Compiled(table.select(y=table.x.lower())).compute(con, given_rows)["y"].to_pylist() == ["ß"]
 
 
-MIXED = {"i": "int64", "a": "boolean", "b": "boolean", "x": "float64", "t": "string"}
+MIXED = {"i": "int64", "a": "boolean", "b": "boolean", "x": "float64", "y": "float64", "t": "string"}
+FLOATS = st.sampled_from([1.0, -2.5, 0.0, float("inf"), float("nan"), None])
 MIXED_ROWS = st.lists(
     st.fixed_dictionaries(
         {
             "a": st.sampled_from([True, False, None]),
             "b": st.sampled_from([True, False, None]),
-            "x": st.sampled_from([1.0, -2.5, 0.0, float("inf"), float("nan"), None]),
+            "x": FLOATS,
+            "y": FLOATS,
             "t": st.sampled_from(["u", " v ", "", None]),
         }
     ),
@@ -246,11 +249,17 @@ MIXED_ROWS = st.lists(
 )
 
 
+COMPARED: list[Callable[[Any], Any]] = [
+    *(lambda x: x < 0, lambda x: x <= 0, lambda x: x > 0),
+    *(lambda x: x >= 1, lambda x: x == 1, lambda x: x != 1),
+]
+
+
 @settings(max_examples=50)
 @given(MIXED_ROWS)
 def test_conditions_and_aggregates_are_the_engines_for_a_few_rows_and_for_more(con, rows):
     table = ibis.table(MIXED, name="given")
-    a, b, x, t = (table[name] for name in "abxt")
+    a, b, x, y, t = (table[name] for name in "abxyt")
     computed = table.mutate(
         every=a & b,
         some=a | b,
@@ -258,6 +267,11 @@ def test_conditions_and_aggregates_are_the_engines_for_a_few_rows_and_for_more(c
         strange=x.isnan() | x.isinf(),
         text=t.strip().nullif(""),
         number=ibis.ifelse(x.isnan() | x.isinf(), ibis.null("float64"), x).coalesce(7.0),
+        either=ibis.coalesce(x, y),
+        most=ibis.greatest(x, y),
+        least=ibis.least(x, y),
+        **{f"compared_{k}": test(x) for k, test in enumerate(COMPARED)},
+        shifted=ibis.literal(1, "int64") << table.i,
     ).order_by("i")
     kept = computed.filter(~computed.bad, computed.text.isnull() | computed.some)
     grouped = computed.group_by("text", "a").agg(
@@ -265,6 +279,8 @@ def test_conditions_and_aggregates_are_the_engines_for_a_few_rows_and_for_more(c
         u=computed.count(where=(computed.t == "u") & computed.b),
         least=computed.i.min(where=computed.every & (computed.t == "u")),
         first=computed.t.first(where=computed.b, order_by=computed.i),
+        total=computed.i.sum(where=computed.b).cast("float64"),
+        true=computed.b.sum().cast("float64"),
     )
     numbered = {"given": arrow(MIXED, [{**row, "i": i} for i, row in enumerate(rows)])}
     for expression in (computed, kept.order_by("i"), grouped):

@@ -23,7 +23,10 @@ from propensity.model.statistics import (
     crowded_places,
     fit_statistics,
     level_log_odds,
+    look_up,
     useful_places,
+    widen,
+    widen_few,
 )
 from propensity.model.training import train_model
 from propensity.params import ModelParams
@@ -184,3 +187,16 @@ def test_the_logistic_gives_a_page_without_rows_nothing() -> None:
     unseen = [0, 1, *range(OWN_LEVELS + 12, OWN_LEVELS + 22)]
     assert (model.values[1][unseen] == 0).all()
     assert (model.values[1][2 : OWN_LEVELS + 12] != 0).all()
+
+
+def test_a_few_rows_are_widened_as_many_are() -> None:
+    rng = np.random.default_rng(2)
+    tables = {3: rng.normal(size=OWN_LEVELS + 20), 1: rng.normal(size=9)}
+    matrix = rng.normal(size=(300, 5))
+    matrix[:, 2] = np.nan
+    for j, table in tables.items():
+        matrix[:, j] = rng.integers(0, len(table), 300)
+    expected = widen(matrix, look_up(matrix, tables))
+    np.testing.assert_array_equal(widen_few(matrix, tables), expected)
+    assert (expected[:, 3] != matrix[:, 3]).any()
+    np.testing.assert_array_equal(expected[:, 5], tables[3][matrix[:, 3].astype(int)])

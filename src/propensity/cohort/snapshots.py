@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from propensity.cohort.episodes import known_episodes, lead_episodes
-from propensity.data.scalars import microseconds
+from propensity.data.scalars import stamp_microseconds
 from propensity.errors import InputError, some
 
 MICROSECONDS_PER_DAY = 86_400_000_000
@@ -229,9 +229,7 @@ def spine_rows(
     as_of : sequence of Timestamp
     """
     keys = itemgetter(*(names.index(name) for name in ("lead_id", "account_id", "created_at")))
-    moments = [
-        None if pd.isna(moment) else microseconds(moment.to_pydatetime(warn=False)) for moment in as_of
-    ]
+    moments = [None if pd.isna(moment) else stamp_microseconds(moment) for moment in as_of]
     rows = [(i, *keys(lead), moment) for i, (lead, moment) in enumerate(zip(leads, moments, strict=True))]
     dated = [row for row in rows if row[3] is not None and row[4] is not None]
     return None if any(row[3] > row[4] for row in dated) else rows

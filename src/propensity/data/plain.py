@@ -19,7 +19,7 @@ from propensity.data.fetch import FEW_ROWS
 from propensity.data.frames import LEADS, RAW, judging, resolved
 from propensity.data.rows import Declined, Row, RowProgram
 from propensity.data.rules import BAD
-from propensity.data.scalars import microseconds
+from propensity.data.scalars import microseconds, stamp_microseconds
 from propensity.data.tables import (
     NOW,
     AttributeType,
@@ -203,13 +203,12 @@ def _to_value(value: Any) -> tuple[Any, Any]:
         return "float64", float(value)
     if type(value) is int and -_LONG <= value < _LONG:
         return "int64", value
+    if isinstance(value, pd.Timestamp):
+        return (_CLOCK if value.tzinfo is None else MOMENT), stamp_microseconds(value)
     if isinstance(value, datetime):
-        at = value.to_pydatetime(warn=False) if isinstance(value, pd.Timestamp) else value
-        return (
-            (_CLOCK, microseconds(at.replace(tzinfo=UTC)))
-            if at.tzinfo is None
-            else (MOMENT, microseconds(at))
-        )
+        if value.tzinfo is None:
+            return _CLOCK, microseconds(value.replace(tzinfo=UTC))
+        return MOMENT, microseconds(value)
     raise Declined(type(value))
 
 

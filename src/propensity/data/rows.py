@@ -80,9 +80,10 @@ class RowProgram:
             A value is such that only the engine can tell.
         """
         done: list[Any] = [tables]
+        result = done.__getitem__
         try:
             for function, inputs in self._steps:
-                done.append(function(*[done[i] for i in inputs]))
+                done.append(function(*map(result, inputs)))
         except (ArithmeticError, ValueError, TypeError) as error:
             raise Declined(error) from error
         found: Rows = done[self._result]
@@ -246,8 +247,9 @@ class _Columns:
     def compute(self, rows: Rows) -> list[Any]:
         """Return the rows and the columns."""
         done: list[Any] = [rows]
+        result = done.__getitem__
         for function, inputs in self._steps:
-            done.append(function(*[done[i] for i in inputs]))
+            done.append(function(*map(result, inputs)))
         return done
 
     def _from_rows(self, node: Any) -> Callable[[Rows], Column]:

@@ -156,6 +156,14 @@ def microseconds(moment: datetime) -> int:
     return (moment - EPOCH) // timedelta(microseconds=1)
 
 
+def stamp_microseconds(stamp: Any) -> int:
+    """Return what `microseconds` does of a pandas Timestamp, in a tenth of the time; what is finer is cut."""
+    try:
+        return int(stamp.value) // 1000
+    except OverflowError:  # nanoseconds since 1970 end in 2262
+        return microseconds(stamp.to_pydatetime(warn=False))
+
+
 @lru_cache(maxsize=4096)
 def local_clock(zone: str, moment: int) -> int:
     """Return the clock of a zone at a moment."""
