@@ -91,6 +91,8 @@ def node_arrays(forest: Forest, planes: list[Plane], cuts: Cuts) -> Arrays:
             plane = plane_of(tree, k)
             rows.append((place[plane], *_comparison(tree, k, cuts[plane[:2]], lists)))
     table = np.array(rows, dtype=np.int32).reshape(-1, 3)
+    listed = table[:, 1] == LISTED
+    table[listed, 2] = offsets(map(len, lists))[table[listed, 2]]
     return (
         offsets(len(tree.feature) for tree in forest.trees),
         *(np.ascontiguousarray(table[:, i]) for i in range(3)),
@@ -101,7 +103,10 @@ def node_arrays(forest: Forest, planes: list[Plane], cuts: Cuts) -> Arrays:
 def _comparison(
     tree: Tree, k: int, cuts: npt.NDArray[np.float64], lists: list[npt.NDArray[np.uint8]]
 ) -> tuple[int, int]:
-    """Return the kind and value of a node's comparison; a list of several categories joins `lists`."""
+    """Return the kind and value of a node's comparison.
+
+    A list of several categories joins `lists`, and the value is its place among them.
+    """
     if not int(tree.decision[k]) & CATEGORICAL:
         return UNDER, int(np.searchsorted(cuts, tree.threshold[k]))
     levels = np.searchsorted(cuts, tree.categories[int(tree.threshold[k])]) + 1
@@ -110,7 +115,7 @@ def _comparison(
     listed = np.zeros(len(cuts) + 1, dtype=np.uint8)
     listed[levels] = 1
     lists.append(listed)
-    return LISTED, sum(len(earlier) for earlier in lists[:-1])
+    return LISTED, len(lists) - 1
 
 
 def offsets(sizes: Any) -> npt.NDArray[np.int64]:
