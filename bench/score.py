@@ -35,6 +35,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--trees", type=int, nargs="*", default=[200, 600])
+    parser.add_argument(
+        "--growing", type=int, nargs="*", default=[60, 200, 600], help="trees that the slope is fitted to"
+    )
     parser.add_argument("--leaves", type=int, default=31)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
@@ -122,12 +125,12 @@ def grow_rows(folder: Path, options: argparse.Namespace) -> list[Growth]:
 
 def grow_trees(folder: Path, options: argparse.Namespace) -> list[Growth]:
     """Fit the cost of scores with reasons against the number of trees."""
-    if len(options.trees) < 2:
+    if len(options.growing) < 2:
         return []
     X, sizes, seconds = make_rows(max(options.rows // 50, 1000), 4)[0], [], []
     examples = {
         trees: make_example(folder, trees=trees, leaves=options.leaves, threads=options.threads)
-        for trees in options.trees
+        for trees in options.growing
     }
     for example in examples.values():
         score_and_choose(example, X, chunk_rows=len(X))
