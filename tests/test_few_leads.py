@@ -15,6 +15,8 @@ from nightly_cases import copy_workspace, edit_params
 from propensity.batch import score_features
 from propensity.errors import InputError
 from propensity.model import estimators
+from propensity.model.attributions import plan_attributions
+from propensity.model.bundle import read_bundle
 from propensity.online import FEW_LEADS
 from propensity.predict import Predictor
 from propensity.stages import STAGES
@@ -107,6 +109,22 @@ def test_feature_tables_of_any_size(predictor, given):
     check_same(score_features(predictor.bundle, table.head(6), hits), together.head(6))
     together = score_features(predictor.bundle, table)
     check_same(score_features(predictor.bundle, table.head(6)), together.head(6))
+
+
+def test_what_the_first_lead_waits_for_is_made_before_it(predictor, given, monkeypatch):
+    made: list[Any] = []
+
+    def plan(forest: Any) -> Any:
+        made.append(forest)
+        return plan_attributions(forest)
+
+    monkeypatch.setattr(estimators, "plan_attributions", plan)
+    fresh = Predictor(read_bundle(predictor.bundle.folder, threads=1))
+    fresh.warm()
+    assert len(made) == 1
+    leads, events = given
+    check_same(fresh.score(leads.head(7), events, AS_OF), predictor.score(leads.head(7), events, AS_OF))
+    assert len(made) == 1
 
 
 @pytest.mark.parametrize("moment", ["2400-02-29T12:00:00Z", "2025-06-01T00:00:00.123456789+02:00"])

@@ -21,8 +21,9 @@ class Scorer(PythonModel):
     """Answers a request with scores, tiers and reasons."""
 
     def load_context(self, context: PythonModelContext) -> None:
-        """Verify the bundle and load it."""
+        """Verify the bundle and load it, with all that a first request would wait for."""
         self.predictor = Predictor.load(context.artifacts["bundle"])
+        self.predictor.warm()
 
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: dict[str, Any] | None = None
