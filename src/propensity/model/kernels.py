@@ -21,8 +21,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 TINY = float(np.float32(1e-35))  # LightGBM's kZeroThreshold
 LARGEST_INT = 2147483648.0
-# Loops over a block's rows cost more than they save under so many.
-FEW_ROWS = 16
+# A block of fewer rows is explained row by row: loops over so few cost more than they save.
+LEAST_BLOCK = 16
 
 
 def compiled(function: F) -> F:
@@ -257,7 +257,7 @@ def explain_rows(
     for begin in range(start, stop, block):
         n = min(block, stop - begin)
         encode_block(flat, row_step, column_step, planes, begin, n, x, codes)
-        if n < FEW_ROWS:
+        if n < LEAST_BLOCK:
             for r in range(n):
                 add_row(codes[:, r], nodes, pieces, wide, rule, left[:, :1], met[:, :1], out, begin + r)
             continue
