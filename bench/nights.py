@@ -27,12 +27,13 @@ ROOT = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Night:
-    """What one run took: leads scored, seconds, bytes held at most, seconds of each part."""
+    """What one run took: leads scored, seconds, bytes held at most, seconds by part and of the processors."""
 
     leads: int
     seconds: float
     peak: float
     parts: dict[str, float] = field(default_factory=dict)
+    processors: float = 0.0
 
 
 class Sums(logging.Handler):
@@ -47,10 +48,10 @@ class Sums(logging.Handler):
         self.seconds[str(part)] += float(seconds)  # type: ignore[arg-type]
 
 
-def run_night(folder: Path) -> Night:
-    """Score the workspace in `folder` in a process of its own."""
+def run_night(folder: Path, *arguments: str) -> Night:
+    """Score the workspace in `folder` in a process of its own, with more `arguments` to the command."""
     told = folder / "parts.json"
-    command = [sys.executable, "-m", "bench.nights", str(told), "score"]
+    command = [sys.executable, "-m", "bench.nights", str(told), "score", *arguments]
     paths = [str(ROOT), os.environ.get("PYTHONPATH", "")]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))}
     start = time.perf_counter()
@@ -61,7 +62,8 @@ def run_night(folder: Path) -> Night:
     if process.returncode:
         raise RuntimeError(f"propensity score ended with {process.returncode}")
     scored = pq.read_metadata(folder / "scores" / "scores.parquet").num_rows
-    return Night(scored, seconds, usage.ru_maxrss * 1024.0, json.loads(told.read_text(encoding="ascii")))
+    parts, processors = json.loads(told.read_text(encoding="ascii")), usage.ru_utime + usage.ru_stime
+    return Night(scored, seconds, usage.ru_maxrss * 1024.0, parts, processors)
 
 
 def main(arguments: list[str]) -> None:

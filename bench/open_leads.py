@@ -22,7 +22,7 @@ def write_open_leads(
     events_per_lead: float,
     scoring: dict[str, Any] | None = None,
     memory_limit: str | None = None,
-    silent: float = 0.0,
+    active_days: float = OLDEST,
 ) -> None:
     """Write a workspace with the bundle of `made` and leads that are all open, as Parquet files.
 
@@ -43,8 +43,8 @@ def write_open_leads(
         Keys of the params' ``scoring`` beside the template's.
     memory_limit : str, optional
         ``data.memory_limit``.
-    silent : float
-        The share of the leads without any event.
+    active_days : float
+        Days after its creation within which a lead's events lie.
     """
     from propensity.data.engines import connect_here
 
@@ -65,7 +65,6 @@ def write_open_leads(
         f"""CREATE TABLE kinds AS SELECT row_number() OVER () - 1 AS kind, type, asset, campaign, value,
         epoch_us(known_at) - epoch_us(event_at) AS later FROM '{interim / "events.parquet"}'"""
     ).fetchall()
-    active = leads - round(leads * silent)
     _copy(con, "SELECT * EXCLUDE (i, n, place) FROM open", folder / "data" / "leads.parquet")
     events = round(leads * events_per_lead)
     _copy(
@@ -74,8 +73,9 @@ def write_open_leads(
         least(event_at + to_microseconds(later), TIMESTAMPTZ '{UNTIL}') AS known_at,
         type, asset, campaign, value
         FROM (SELECT lead_id, type, asset, campaign, value, later, created_at + to_microseconds((way *
-                (epoch_us(TIMESTAMPTZ '{UNTIL}') - epoch_us(created_at)))::BIGINT) AS event_at
-            FROM (SELECT floor(pow(random(), 1.5) * {active})::BIGINT AS i, random() AS way,
+                least(epoch_us(TIMESTAMPTZ '{UNTIL}') - epoch_us(created_at), {active_days * DAY}))::BIGINT
+                ) AS event_at
+            FROM (SELECT floor(pow(random(), 1.5) * {leads})::BIGINT AS i, random() AS way,
                 floor(random() * (SELECT count(*) FROM kinds))::BIGINT AS kind FROM range({events}))
             JOIN (SELECT i, lead_id, created_at FROM open) USING (i) JOIN kinds USING (kind))""",
         folder / "data" / "events.parquet",

@@ -15,5 +15,6 @@ BENCHES = {
     "train": "bench.train",
     "nightly": "bench.nightly",
     "pipeline": "bench.pipeline",
+    "rescore": "bench.rescoring",
     "online": "bench.online",
 }

@@ -288,6 +288,7 @@ def test_the_files_of_a_workspace_are_where_the_readme_says(workspace):
     named = [name for where, _ in table_after(read(README), "where") for name in ticked(where)]
     later = {"reports/review.html", "mlflow.db", "mlartifacts/"}  # left by the stages that were not run
     later |= {"scores/run.json", "scores/quarantine.parquet", "scores/history/"}  # and by `propensity score`
+    later |= {"scores/kept/"}
     later |= {"models/champion/", "models/previous/", "models/promotions/"}  # and by a promotion
     later |= {"reports/monitor.json", "reports/monitor_history.parquet"}  # and by the monitor
     assert later < set(named)

@@ -112,7 +112,8 @@ def _hand_over(
 
 def _nightly_outlet(ws: Workspace) -> Outlet:
     scoring = ws.params.scoring
-    return Outlet(ws.scores, told=True, history=scoring.history, database=scoring.to)
+    keeping = ws.kept if scoring.incremental else None
+    return Outlet(ws.scores, told=True, history=scoring.history, database=scoring.to, keeping=keeping)
 
 
 def review_leads(ws: Workspace, *, leads: Path | None, sample: int | None) -> str:

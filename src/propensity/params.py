@@ -451,6 +451,7 @@ class ScoringParams(Section):
     to: Database | None = None
     chunk_rows: Annotated[int, Field(ge=1)] = 50_000
     max_quarantined: Annotated[float, Field(ge=0, le=1)] = 0.2
+    incremental: bool = True
     history: bool = True
     keep_days: Days | None = None
 

@@ -74,6 +74,11 @@ class Workspace:
         return self.folder / "scores" / "history"
 
     @property
+    def kept(self) -> Path:
+        """A folder with the behaviour that one run of ``propensity score`` keeps for the next."""
+        return self.folder / "scores" / "kept"
+
+    @property
     def exports(self) -> Path:
         """A folder for each export of the scores."""
         return self.folder / "scores" / "export"

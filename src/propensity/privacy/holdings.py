@@ -21,11 +21,13 @@ _BATCH_ROWS = 50_000
 def parquet_files(ws: Workspace) -> list[Path]:
     """Return the Parquet files that have a row a lead, those of a scoring at work among them.
 
-    Bundles are left out: their rows are of no named lead, and a changed file would be refused.
+    Bundles are left out: their rows are of no named lead, and a changed file would be refused. So is what one
+    scoring keeps for the next, which is made again.
     """
     folders = [ws.interim, ws.processed, ws.feedback.parent, ws.scores.parent, ws.reports]
     files = [path for folder in folders for path in folder.rglob("*.parquet")]
-    return sorted(path for path in files if COLUMN in pq.read_schema(path).names)
+    own = (path for path in files if ws.kept not in path.parents)
+    return sorted(path for path in own if COLUMN in pq.read_schema(path).names)
 
 
 def count_rows(path: Path, ids: pa.Array) -> dict[str, int]:
@@ -58,6 +60,7 @@ def made_again(ws: Workspace) -> dict[str, list[Path]]:
     """Return the files that tell of leads and are made again from the tables, by the command that does so."""
     found = {
         "propensity review": [ws.reports / "review.html"],
+        "propensity score": sorted(ws.kept.glob("*")),
         "propensity score --previous": [ws.scores.with_name("crossings.csv")],
         "propensity score --export": sorted(p for p in ws.exports.rglob("*") if p.is_file()),
     }

@@ -12,6 +12,7 @@ import pandas as pd
 
 from propensity.data.timing import timed
 from propensity.scoring.jobs import Job
+from propensity.scoring.kept import split_kept
 from propensity.scoring.spread import take_chunk
 
 _READ = ("events", "outcomes", "history")
@@ -19,11 +20,15 @@ _READ = ("events", "outcomes", "history")
 
 @dataclass(frozen=True)
 class Chunk:
-    """The scores of a chunk, the changes since the scoring before or None, and what was counted."""
+    """The scores of a chunk, what was counted, the changes since the scoring before, what the next one keeps.
+
+    Changes are None without a scoring before, and so is what is kept where nothing is.
+    """
 
     scores: pd.DataFrame
-    changes: pd.DataFrame | None
     counts: dict[str, Any]
+    changes: pd.DataFrame | None = None
+    kept: pd.DataFrame | None = None
 
 
 def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
@@ -55,7 +60,8 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
     with timed("features"):
         spine = con.create_table("chunk", rows, overwrite=True)
         tables = _only_related(job.tables, made.plan, spine)
-        features = query.fetch("features", lambda: _features(made, spine, tables).order_by("snapshot"))
+        build = partial(_with_state, job, spine, tables)
+        features, kept = split_kept(query.fetch("features", build), made.plan, job.kept)
     own = job.tables["leads"].semi_join(spine, "lead_id")
     hits = query.fetch("rules", lambda: rule_hits(own, trained_with(made).disqualify))
     tiers = None
@@ -66,7 +72,21 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
         scores = score_rows(made, features, hits, previous=tiers)
     scores["scored_at"] = pd.Series(pd.Timestamp(scored_at), scores.index, dtype="datetime64[us, UTC]")
     changes = _compute_changes(job, tables, spine, features, scores)
-    return Chunk(scores, changes, _count_chunk(scores, changes, hits, count_unknown(made, features)))
+    counts = _count_chunk(scores, changes, hits, count_unknown(made, features))
+    return Chunk(scores, counts, changes, kept)
+
+
+def _with_state(job: Job, spine: Any, tables: Mapping[str, Any]) -> Any:
+    """Return the features of a chunk with kept behaviour among them, and the state of each lead beside."""
+    from propensity.features.kept import add_state, put_back
+
+    features = _features(job.made, spine, tables)
+    if job.kept is not None:
+        features = add_state(features, spine, tables["events"], job.made.plan)
+        if job.kept.unchanged is not None:
+            rows = job.kept.take(spine)
+            features = put_back(features, rows, job.made.plan, job.kept.moved_us)
+    return features.order_by("snapshot")
 
 
 def _features(made: Any, spine: Any, tables: Mapping[str, Any]) -> Any:
@@ -107,7 +127,7 @@ def _compute_changes(
     if made.plan.dated:
         read = {name: tables.get(name) for name in _READ}
         build = partial(build_states, both, tables["leads"], made.plan, **read)
-        states = query.fetch("states", build)
+        states = query.fetch("states", lambda: _put_back_states(job, spine, build()))
     if earlier.bundle is not None:
         recorded = _only_related(job.recorded, earlier.bundle.plan, spine)
         build = partial(_features, earlier.bundle, at_moment_before(both), recorded)
@@ -115,6 +135,17 @@ def _compute_changes(
     words = voice_of(made, trained_with(made)).words
     ours = query.fetch("known", lambda: known)
     return compute_changes(made, scores, ours, features, states, words=words, before=before)
+
+
+def _put_back_states(job: Job, spine: Any, states: Any) -> Any:
+    """Put kept behaviour in both states, which then differ by the time that passed alone."""
+    from propensity.features.catalogue import AGED
+    from propensity.features.kept import put_back
+
+    if job.kept is None or job.kept.unchanged is None:
+        return states
+    moved = (states.state == AGED).ifelse(job.kept.moved_us, 0)
+    return put_back(states, job.kept.take(spine), job.made.plan, moved)
 
 
 def _count_chunk(

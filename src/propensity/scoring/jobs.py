@@ -12,6 +12,7 @@ from propensity import __version__
 from propensity.data.fetch import Repeated, digest
 from propensity.gathering import read_part
 from propensity.scoring.earlier import Earlier
+from propensity.scoring.kept import Kept, can_keep, open_kept
 from propensity.scoring.parts import make_key
 from propensity.workspace import Workspace
 
@@ -42,6 +43,8 @@ class Job:
         Canonical tables as its bundle reads them; empty without that bundle.
     queries : Repeated
         What is asked of every chunk.
+    kept : Kept or None
+        What is taken from the scoring before; None where nothing is kept for the next either.
     spread : ibis table or None
         The scores of all leads, where executors have made them at once (`propensity.scoring.spread`).
     """
@@ -57,6 +60,7 @@ class Job:
     before: Any
     recorded: Mapping[str, Any]
     queries: Repeated
+    kept: Kept | None = None
     spread: Any = None
 
     @property
@@ -105,6 +109,8 @@ def prepare_job(
     earlier: Earlier | None,
     *,
     n: int,
+    moment: datetime | None = None,
+    keeping: Path | None = None,
 ) -> Job:
     """Keep what the features read in files in the order of leads: a chunk reads its own rows of them.
 
@@ -123,6 +129,10 @@ def prepare_job(
     earlier : Earlier or None
     n : int
         Snapshots in the spine.
+    moment : datetime, optional
+        Theirs; None for an undated table.
+    keeping : Path, optional
+        Where behaviour is kept from one scoring to the next; None: nowhere.
 
     Raises
     ------
@@ -139,10 +149,15 @@ def prepare_job(
     recorded = {}
     if earlier is not None and earlier.bundle is not None:
         recorded = _keep_related(con, here, earlier.tables, earlier.bundle.plan, spine)
+    kept = None
+    if keeping is not None and moment is not None and can_keep(con, made.plan):
+        kept = open_kept(con, keeping, read_table(con, spine), tables["events"], made.plan, moment)
+        if before is not None and not _all_at(con, before, kept.before):
+            kept = kept.anew()  # what changed since the earlier scores takes the behaviour of their moments
     job = Job(
         con=here,
         made=made,
-        tables=_keep_related(con, here, tables, made.plan, spine),
+        tables=_keep_related(con, here, tables, made.plan, spine, kept),
         spine=read_table(here, spine),
         n=n,
         chunk_rows=ws.params.scoring.chunk_rows,
@@ -151,6 +166,7 @@ def prepare_job(
         before=before,
         recorded=recorded,
         queries=Repeated(here),
+        kept=kept,
     )
     _check_earlier(job)
     return job
@@ -191,24 +207,32 @@ def make_run_key(job: Job) -> str:
             "held": None if job.held is None else digest(job.con, job.held),
             "before": None if job.before is None else digest(job.con, job.before),
             "recorded": {name: digest(job.con, table) for name, table in job.recorded.items()},
+            "kept": job.kept is not None,
             "previous_model": None if bundle is None else bundle.model_version,
         }
     )
 
 
-def _keep_related(con: Any, here: Any, tables: Mapping[str, Any], plan: Any, spine: Path) -> dict[str, Any]:
-    """Return the rows of the leads in the spine; of all leads where the plan asks for the account."""
+def _keep_related(
+    con: Any, here: Any, tables: Mapping[str, Any], plan: Any, spine: Path, kept: Kept | None = None
+) -> dict[str, Any]:
+    """Return the rows of the leads in the spine; of all leads where the plan asks for the account.
+
+    Events of leads whose behaviour is kept are left out.
+    """
     from propensity.data.engines import read_table, stage
     from propensity.features.build import arrange_events
 
-    snapshots, kept = read_table(con, spine), {}
+    snapshots, found = read_table(con, spine), {}
     for name in _names_read(plan):
         if name in tables and name != "events":
             rows = tables[name] if plan.has_account else tables[name].semi_join(snapshots, "lead_id")
-            kept[name] = stage(con, rows.order_by("lead_id"))
+            found[name] = stage(con, rows.order_by("lead_id"))
     if "events" in tables and (plan.event_types or plan.has_account):
-        kept["events"] = arrange_events(con, tables["events"], snapshots, tables["leads"], plan)
-    return kept if here is con else {name: _brought(con, here, table) for name, table in kept.items()}
+        if kept is not None and kept.unchanged is not None:
+            snapshots = snapshots.anti_join(kept.unchanged, "lead_id")
+        found["events"] = arrange_events(con, tables["events"], snapshots, tables["leads"], plan)
+    return found if here is con else {name: _brought(con, here, table) for name, table in found.items()}
 
 
 def _names_read(plan: Any) -> list[str]:
@@ -232,6 +256,12 @@ def _brought(con: Any, here: Any, table: Any) -> Any:
     path = staging_path(con)
     write_table(con, table, path)
     return read_table(here, path)
+
+
+def _all_at(con: Any, before: Any, moment: datetime | None) -> bool:
+    """Return whether earlier scores are all as of a moment."""
+    others = before.filter(before.as_of_before != moment) if moment is not None else before
+    return bool(con.to_pyarrow(others.count()).as_py() == 0)
 
 
 def _tiers_before(here: Any, ws: Workspace, made: Any, before: Any) -> Any:

@@ -50,6 +50,9 @@ class Parts:
     def changes(self, number: int) -> Path:
         return self.folder / f"{number:06d}.changes.parquet"
 
+    def kept(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.kept.parquet"
+
     def mark(self, number: int) -> Path:
         return self.folder / f"{number:06d}.json"
 
@@ -78,17 +81,20 @@ def write_part(
     number: int,
     scores: pd.DataFrame,
     changes: pd.DataFrame | None,
+    kept: pd.DataFrame | None,
     mark: Mapping[str, Any],
 ) -> None:
     """Keep a chunk; its mark is moved into place last, and without it the chunk does not count."""
     begun = parts.folder / "begun.json"
     if not begun.exists():
         write_json({"scored_at": parts.scored_at.isoformat()}, begun)
-    paths = [parts.scores(number), parts.changes(number), parts.mark(number)]
-    with atomic_paths(paths) as (own, all_changes, marked):
+    paths = [parts.scores(number), parts.changes(number), parts.kept(number), parts.mark(number)]
+    with atomic_paths(paths) as (own, all_changes, behaviour, marked):
         write_parquet(scores, own)
         if changes is not None:
             write_parquet(changes, all_changes)
+        if kept is not None:
+            write_parquet(kept, behaviour)
         write_json(mark, marked)
     milestone("score: part written")
 

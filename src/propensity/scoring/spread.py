@@ -73,7 +73,7 @@ def take_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
     counted = add_counts([json.loads(text) for text in found[COUNTED].to_pylist() if text])
     tiers = {str(tier): int(n) for tier, n in scores["tier"].value_counts().items()}
     counts = {"rules": {}, "unknown": {}} | counted | {"leads": len(scores), "tiers": tiers}
-    return Chunk(scores, None, counts)
+    return Chunk(scores, counts)
 
 
 def _rows_to_score(job: Job) -> Any:

@@ -15,6 +15,7 @@ from propensity.scoring.counts import add_counts, check_refused, count_leads, li
 from propensity.scoring.earlier import Earlier
 from propensity.scoring.history import append_run
 from propensity.scoring.jobs import Job, make_run_key, make_spine, prepare_job
+from propensity.scoring.kept import describe_kept, tell_kept, write_kept
 from propensity.scoring.parts import (
     Parts,
     open_parts,
@@ -44,6 +45,8 @@ class Outlet:
         Whether the scores are kept in the history.
     database : Database, optional
         A table that they are also written to.
+    keeping : Path, optional
+        Where the behaviour of leads is kept for the next scoring.
     alone : bool
         Whether the file is the only one; what lies beside it then belongs to other scores and stays.
     """
@@ -52,6 +55,7 @@ class Outlet:
     told: bool = False
     history: bool = False
     database: Database | None = None
+    keeping: Path | None = None
     alone: bool = False
 
 
@@ -101,7 +105,17 @@ def score_tables(
     if outlet.told:
         check_refused(counts, ws.params.scoring.max_quarantined)
     with timed("arranging"):
-        job = prepare_job(ws, made, con, canonical.tables, spine, earlier, n=counts["scored"])
+        job = prepare_job(
+            ws,
+            made,
+            con,
+            canonical.tables,
+            spine,
+            earlier,
+            n=counts["scored"],
+            moment=moment,
+            keeping=outlet.keeping,
+        )
     for folder in (outlet.scores.parent, ws.history):
         remove_leftovers(folder)
     with timed("digests"):
@@ -128,6 +142,10 @@ def score_tables(
             tables = read_scores(parts, job.chunks)
             append_run(ws, tables, moment, made.model_version, keep_days=ws.params.scoring.keep_days)
         milestone("score: history appended")
+    if job.kept is not None and outlet.keeping is not None:
+        with timed("writing"):
+            write_kept(job.kept, parts, job.chunks, outlet.keeping)
+        milestone("score: behaviour kept")
     remove_parts(parts)
     return _tell(job, moment, counts, totals, outlet)
 
@@ -154,7 +172,7 @@ def _score_chunks(job: Job, parts: Parts, target: Target) -> dict[str, Any]:
             if mark is None:
                 chunk = score_chunk(job, number, scored_at=parts.scored_at)
                 with timed("writing"):
-                    write_part(parts, number, chunk.scores, chunk.changes, mark := chunk.counts)
+                    write_part(parts, number, chunk.scores, chunk.changes, chunk.kept, mark := chunk.counts)
             with timed("writing"):
                 load_chunk(target, number, parts.scores(number))
             marks.append(mark)
@@ -172,6 +190,7 @@ def _describe_run(
         "scored_at": parts.scored_at.isoformat(),
         "leads": dict(counts),
         "tiers": totals["tiers"],
+        "kept": describe_kept(job.kept),
         "changes": None if job.earlier is None else _count_changes(job.earlier, counts, totals),
     }
 
@@ -215,6 +234,7 @@ def _tell(
     if outlet.database is not None:
         places.append(f"table {outlet.database.table} of {hide_passwords(outlet.database.url)}")
     lines.append("; ".join([*said, *filter(None, [tell_hits(hit)]), " and ".join(places)]))
+    lines += tell_kept(job.kept, counts["scored"])
     if job.earlier is not None:
         changes, _, readable = (outlet.scores.with_name(name) for name in CHANGES)
         told = tell_changes(_count_changes(job.earlier, counts, totals))

@@ -1,0 +1,172 @@
+"""The behaviour that one scoring keeps for the next, in a folder beside the scores, and whose still holds."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from propensity import __version__
+from propensity.data.files import read_json, replaced_folder, sha256, write_json
+from propensity.scoring.parts import Parts, make_key
+
+# What the behaviour is of: key, moment, digests of events, hashes of the files beside it.
+HEADER = "kept.json"
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What is taken from the last scoring, and what is kept for the next.
+
+    Attributes
+    ----------
+    moment : datetime
+        Of this scoring.
+    key : str
+        Of the plan and the versions: what is kept serves the same ones.
+    buckets : mapping
+        Bucket of leads to the digest of their events known at `moment`.
+    before : datetime or None
+        The moment that `rows` are of; None where nothing can be taken.
+    rows : ibis table or None
+        What was kept then: ``lead_id``, the state and the behaviour.
+    unchanged : ibis table or None
+        The leads whose behaviour it still is: ``lead_id`` and the state.
+    leads, events : int
+        Of those, and what they did.
+    """
+
+    moment: datetime
+    key: str
+    buckets: Mapping[str, Any]
+    before: datetime | None = None
+    rows: Any = None
+    unchanged: Any = None
+    leads: int = 0
+    events: int = 0
+
+    def take(self, spine: Any) -> Any:
+        """Return what was kept of the unchanged leads among some snapshots, by ``snapshot``."""
+        same = spine.select("snapshot", "lead_id").semi_join(self.unchanged, "lead_id")
+        return self.rows.inner_join(same, "lead_id").drop("lead_id")
+
+    def anew(self) -> Kept:
+        """Return that nothing is taken, and what this scoring keeps."""
+        return Kept(self.moment, self.key, self.buckets)
+
+    @property
+    def moved_us(self) -> int:
+        """The microseconds from `before` to `moment`."""
+        from propensity.data.scalars import microseconds
+
+        return 0 if self.before is None else microseconds(self.moment) - microseconds(self.before)
+
+
+def can_keep(con: Any, plan: Any) -> bool:
+    """Return whether behaviour is kept: by DuckDB, and where it is the lead's own alone."""
+    return con.name == "duckdb" and bool(plan.event_types) and not plan.has_account
+
+
+def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: datetime) -> Kept:
+    """Find out whose behaviour still is what the last scoring kept in `path`.
+
+    Parameters
+    ----------
+    con : ibis backend
+    path : Path
+    spine : ibis table
+        The snapshots to score.
+    events : ibis table
+        Canonical events.
+    plan : Plan
+    moment : datetime
+        Of this scoring.
+    """
+    from propensity.data.engines import read_table, stage
+    from propensity.features.catalogue import plan_to_json
+    from propensity.features.kept import differing, digest_events, find_unchanged
+
+    key = make_key({"version": __version__, "engine": con.version, "plan": plan_to_json(plan)})
+    header = _read_header(path, key, moment)
+    before = None if header is None else datetime.fromisoformat(header["as_of"])
+    moments = [moment] if before is None else [moment, before]
+    digests = con.to_pyarrow(digest_events(events, plan, moments)).to_pylist()
+    buckets, *known = [
+        {str(row["bucket"]): [row[f"{name}_{i}"] for name in ("n", "low", "high")] for row in digests}
+        for i in range(len(moments))
+    ]
+    if header is None or before is None:
+        return Kept(moment, key, buckets)
+    corrected = differing(header["buckets"], known[0])
+    rows = read_table(con, path)
+    found = find_unchanged(spine, rows, events, plan, before=before, moment=moment, corrected=corrected)
+    unchanged = stage(con, found.order_by("lead_id"))
+    counted = unchanged.aggregate(leads=unchanged.count(), events=unchanged.events.sum().fill_null(0))
+    (told,) = con.to_pyarrow(counted).to_pylist()
+    return Kept(moment, key, buckets, before, rows, unchanged, told["leads"], told["events"])
+
+
+def write_kept(kept: Kept, parts: Parts, chunks: int, path: Path) -> None:
+    """Keep the behaviour of all chunks for the next scoring, in the place of what the last one kept."""
+    with replaced_folder(path) as folder:
+        files = {f"{number:06d}.parquet": parts.kept(number) for number in range(chunks)}
+        for name, part in files.items():
+            shutil.copyfile(part, folder / name)
+        header = {
+            "key": kept.key,
+            "as_of": kept.moment.isoformat(),
+            "buckets": dict(kept.buckets),
+            "files": {name: sha256(folder / name) for name in files},
+        }
+        write_json(header, folder / HEADER)
+
+
+def split_kept(frame: pd.DataFrame, plan: Any, kept: Kept | None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
+    """Return the feature table of a frame that may hold the state too, and what is kept of it."""
+    from propensity.features.kept import STATE, kept_names
+
+    if kept is None:
+        return frame, None
+    return frame.drop(columns=list(STATE)), frame[["lead_id", *STATE, *kept_names(plan)]]
+
+
+def describe_kept(kept: Kept | None) -> dict[str, Any] | None:
+    """Return what ``run.json`` tells of the behaviour that was taken from the scoring before."""
+    if kept is None or kept.before is None:
+        return None
+    return {"since": kept.before.isoformat(), "leads": kept.leads, "events": kept.events}
+
+
+def tell_kept(kept: Kept | None, scored: int) -> list[str]:
+    """Say whose behaviour was kept, if any could be."""
+    if kept is None or kept.before is None:
+        return []
+    since = f"{kept.before:%Y-%m-%d %H:%M:%S} UTC"
+    return [
+        f"{kept.leads:,} of {scored:,} leads did nothing new and nothing left a window since {since}: their "
+        f"{kept.events:,} events were not read again"
+    ]
+
+
+def _read_header(path: Path, key: str, moment: datetime) -> dict[str, Any] | None:
+    """Return what the behaviour in a folder is of; None if it does not serve, or the files are not whole."""
+    if not (path / HEADER).exists():
+        return None
+    try:
+        header: dict[str, Any] = read_json(path / HEADER)
+        whole = all(sha256(path / name) == digest for name, digest in header["files"].items())
+        serves = header["key"] == key and datetime.fromisoformat(header["as_of"]) <= moment
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        whole = False
+    if not whole:
+        logger.warning("%s is damaged: all behaviour is computed anew", path.name)
+        return None
+    return header if serves else None
