@@ -20,6 +20,7 @@ from propensity.data.engines import connect_here
 from propensity.features.build import build_features
 from propensity.features.catalogue import Plan
 from propensity.features.kept import (
+    EVENTS,
     STATE,
     add_state,
     differing,
@@ -35,8 +36,8 @@ NIGHT = datetime(2025, 6, 1, tzinfo=UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 LEADS = ["a", "b", "c", "d"]
 PLAN = Plan(
-    attributes={"size": "number"},
-    qualifier_of={"size": "firmographic"},
+    attributes={"events": "number"},
+    qualifier_of={"events": "firmographic"},
     event_types={"web": ["visit", "form"], "email": ["open"]},
     assets={"web": ["home"]},
     lookback_days=[0.5, 3.0, 62.5],
@@ -54,9 +55,9 @@ class Tables:
         self.con = connect_here()
         self.leads = self._table(
             "leads",
-            {"lead_id": LEADS, "size": [1.0] * len(LEADS)},
+            {"lead_id": LEADS, "events": [1.0] * len(LEADS)},
             ["created_at"],
-            {"lead_id": "string", "size": "float64"},
+            {"lead_id": "string", "events": "float64"},
         ).mutate(channel=ibis.null("string"), account_id=ibis.null("string"))
         rows = {name: [event[name] for event in events] for name in (*COLUMNS, *MOMENTS)}
         self.events = self._table("events", rows, MOMENTS, COLUMNS)
@@ -116,7 +117,7 @@ def event(lead: str, ago: timedelta, **given: Any) -> dict[str, Any]:
     } | given
 
 
-EVENTS = st.builds(
+ANY_EVENT = st.builds(
     event,
     st.sampled_from(LEADS),
     # On the hours, so that events often share a day and stand at the edges of windows.
@@ -130,9 +131,9 @@ LATER = st.integers(0, 5 * 24).map(lambda hours: hours * HOUR)
 
 @settings(max_examples=30, deadline=None)
 @given(
-    held=st.lists(EVENTS, max_size=12),
+    held=st.lists(ANY_EVENT, max_size=12),
     dropped=st.integers(0, 1),
-    added=st.lists(st.tuples(EVENTS, LATER), max_size=2),
+    added=st.lists(st.tuples(ANY_EVENT, LATER), max_size=2),
     step=st.sampled_from([timedelta(0), HOUR, DAY, DAY + HOUR, 3 * DAY]),
 )
 def test_features_with_kept_behaviour_are_those_computed_anew(held, dropped, added, step):
@@ -165,9 +166,11 @@ def test_a_lead_is_kept_until_its_first_event_leaves_a_window_or_another_comes()
 
 
 def test_two_events_of_a_qualifier_are_kept_over_whole_days_alone():
-    before = Tables([event("a", 5 * DAY), event("a", 6 * DAY), event("b", 5 * DAY, type="open")])
+    mixed = [event("b", 5 * DAY), event("b", 6 * DAY, type="form")]
+    apart = [event("c", 5 * DAY), event("c", 5 * DAY, type="open")]
+    before = Tables([event("a", 5 * DAY), event("a", 6 * DAY), *mixed, *apart])
     assert rescore(before, before, NIGHT, NIGHT + DAY)[0] == {*LEADS}
-    assert rescore(before, before, NIGHT, NIGHT + HOUR)[0] == {*LEADS} - {"a"}
+    assert rescore(before, before, NIGHT, NIGHT + HOUR)[0] == {"c", "d"}
 
 
 @pytest.mark.parametrize("edit", [{"asset": "price"}, {"value": 1.0}, {"event_at": NIGHT - 31 * DAY}])
@@ -226,7 +229,7 @@ def test_a_night_after_another_gives_the_scores_that_it_would_give_alone(ws, lat
     same(scores, anew[0])
     same(kept, anew[1])
     if later == "2025-05-01":
-        assert (told["leads"], told["events"]) == (len(scores), kept["events"].sum())
+        assert (told["leads"], told["events"]) == (len(scores), kept[EVENTS].sum())
 
 
 def test_behaviour_of_a_later_moment_or_another_plan_is_not_taken(ws):
@@ -292,16 +295,24 @@ def test_changes_since_the_night_that_behaviour_is_of_are_those_computed_anew(ws
     assert read_run(ws)["kept"] is None
 
 
+def test_a_night_without_anybody_keeps_nothing_and_the_next_goes_on(ws):
+    score(ws, "2001-01-01")
+    assert len(read_kept(ws)) == 0
+    score(ws, "2025-05-01")
+    assert read_run(ws)["kept"] == {"since": "2001-01-01T00:00:00+00:00", "leads": 0, "events": 0}
+    same(pd.read_parquet(ws.scores), score_anew(ws, "2025-05-01")[0])
+
+
 def test_a_corrected_file_of_events_changes_the_scores_it_should(ws):
     score(ws, "2025-05-01")
-    lead = read_kept(ws).sort_values("events")["lead_id"].iloc[-1]
+    lead = read_kept(ws).sort_values(EVENTS)["lead_id"].iloc[-1]
     path = ws.folder / "data/raw/events.parquet"
     events = pd.read_parquet(path)
     events[events["lead_id"] != lead].to_parquet(path)
     score(ws, "2025-05-02")
     scores, kept = pd.read_parquet(ws.scores), read_kept(ws)
     assert read_run(ws)["kept"]["leads"] > 0
-    assert kept.set_index("lead_id").loc[lead, "events"] == 0
+    assert kept.set_index("lead_id").loc[lead, EVENTS] == 0
     same(scores, score_anew(ws, "2025-05-02")[0])
 
 

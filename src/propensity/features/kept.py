@@ -31,8 +31,9 @@ from propensity.features.catalogue import Feature, Plan, catalogue
 from propensity.features.visible import visible_events
 
 BUCKETS = 1024
-# What is kept of a lead beside its behaviour, and the moment of what holds until something happens.
-STATE = ("bucket", "events", "holds_until_us", "crowded")
+# What is kept of a lead beside its behaviour; no column of leads has such a name.
+STATE = ("__bucket", "__events", "__until_us", "__crowded")
+_BUCKET, EVENTS, _UNTIL, _CROWDED = STATE
 _FOREVER = 2**62
 
 
@@ -117,11 +118,11 @@ def find_unchanged(
     ibis table
         ``lead_id`` and `STATE`.
     """
-    rows = kept.select("lead_id", *STATE).filter(kept.holds_until_us > microseconds(moment))
+    rows = kept.select("lead_id", *STATE).filter(kept[_UNTIL] > microseconds(moment))
     if corrected:
-        rows = rows.filter(rows.bucket.notin(sorted(corrected)))
+        rows = rows.filter(rows[_BUCKET].notin(sorted(corrected)))
     if (microseconds(moment) - microseconds(before)) % MICROSECONDS_PER_DAY:
-        rows = rows.filter(~rows.crowded)
+        rows = rows.filter(~rows[_CROWDED])
     news = _read_events(events, plan).filter(
         lambda t: t.known_at > _moment(before), lambda t: t.known_at <= _moment(moment)
     )
@@ -153,16 +154,20 @@ def add_state(features: ir.Table, spine: ir.Table, events: ir.Table, plan: Plan)
     left = ibis.cases(*((seen.age_us < edge, edge - seen.age_us) for edge in edges))
     recent = seen.age_us < edges[-1]
     counts = {q: seen.count(where=recent & seen.type.isin(types)) for q, types in plan.event_types.items()}
-    reduced = seen.group_by("snapshot").agg(events=seen.count(), left=left.min(), **counts)
+    reduced = seen.group_by("snapshot").agg(__seen=seen.count(), __left=left.min(), **counts)
     crowded = ibis.or_(*(reduced[q] > 1 for q in counts))
-    told = reduced.select("events", "left", _key="snapshot", crowded=crowded)
-    joined = features.left_join(told, features.snapshot == told["_key"])
+    told = reduced.select(
+        __key="snapshot", __seen=reduced["__seen"], __left=reduced["__left"], __crowd=crowded
+    )
+    joined = features.left_join(told, features.snapshot == told["__key"])
     return joined.select(
         *features.columns,
-        bucket=_bucket(joined.lead_id),
-        events=joined.events.fill_null(0),
-        holds_until_us=(microseconds_of(joined.as_of) + joined.left).fill_null(_FOREVER),
-        crowded=joined.crowded.fill_null(False),
+        **{
+            _BUCKET: _bucket(joined.lead_id),
+            EVENTS: joined["__seen"].fill_null(0),
+            _UNTIL: (microseconds_of(joined.as_of) + joined["__left"]).fill_null(_FOREVER),
+            _CROWDED: joined["__crowd"].fill_null(False),
+        },
     )
 
 
@@ -181,16 +186,16 @@ def put_back(features: ir.Table, kept: ir.Table, plan: Plan, moved_us: int | ir.
     """
     names = [name for name in (*STATE, *kept_names(plan)) if name in features.columns]
     since = {feature.name for feature in catalogue(plan) if feature.statistic == "days_since"}
-    renamed = kept.select(_key="snapshot", **{f"_{name}": name for name in names})
-    moved = features.mutate(_moved=moved_us)
-    joined = moved.left_join(renamed, moved.snapshot == renamed["_key"])
+    renamed = kept.select(__key="snapshot", **{f"__kept_{name}": name for name in names})
+    moved = features.mutate(__moved=moved_us)
+    joined = moved.left_join(renamed, moved.snapshot == renamed["__key"])
     columns: dict[str, ir.Value] = {}
     for name in names:
-        value = joined[f"_{name}"]
+        value = joined[f"__kept_{name}"]
         if name in since:
             # A float of days has so many digits that the whole microseconds it was made of come back.
-            value = ((value * MICROSECONDS_PER_DAY).round() + joined["_moved"]) / MICROSECONDS_PER_DAY
-        columns[name] = ibis.ifelse(joined["_key"].notnull(), value, joined[name])
+            value = ((value * MICROSECONDS_PER_DAY).round() + joined["__moved"]) / MICROSECONDS_PER_DAY
+        columns[name] = ibis.ifelse(joined["__key"].notnull(), value, joined[name])
     return joined.select(*(columns.get(name, joined[name]).name(name) for name in features.columns))
 
 

@@ -92,7 +92,7 @@ def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: 
     """
     from propensity.data.engines import read_table, stage
     from propensity.features.catalogue import plan_to_json
-    from propensity.features.kept import differing, digest_events, find_unchanged
+    from propensity.features.kept import EVENTS, differing, digest_events, find_unchanged
 
     key = make_key({"version": __version__, "engine": con.version, "plan": plan_to_json(plan)})
     header = _read_header(path, key, moment)
@@ -109,7 +109,7 @@ def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: 
     rows = read_table(con, path)
     found = find_unchanged(spine, rows, events, plan, before=before, moment=moment, corrected=corrected)
     unchanged = stage(con, found.order_by("lead_id"))
-    counted = unchanged.aggregate(leads=unchanged.count(), events=unchanged.events.sum().fill_null(0))
+    counted = unchanged.aggregate(leads=unchanged.count(), events=unchanged[EVENTS].sum().fill_null(0))
     (told,) = con.to_pyarrow(counted).to_pylist()
     return Kept(moment, key, buckets, before, rows, unchanged, told["leads"], told["events"])
 
