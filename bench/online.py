@@ -7,8 +7,8 @@ score and the sentences; contributions from tables are the part of that which th
 tables made before. Every round scores other leads, so that nothing is found that was kept of the same lead.
 
 What LightGBM takes grows with its trees, and what the rest takes does not. So the leads are scored with the
-model that the pipeline fits to them, and with two of the size that the other benchmarks have, fitted to the
-same features.
+models that the pipeline fits to simulations of several sizes, and with two of the size that the other
+benchmarks have, fitted to the features of the first.
 """
 
 from __future__ import annotations
@@ -45,30 +45,32 @@ REFERENCE, WHOLE = "predict + pred_contrib", "Predictor.score on a mapping"
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
-    parser.add_argument("--leads", type=int, default=4000, help="of the simulation the bundle is trained on")
+    leads = [4000, 20_000]
+    parser.add_argument("--leads", type=int, nargs="+", default=leads, help="of the simulations learned from")
     parser.add_argument("--calls", type=int, default=50, help="leads scored one by one in a round")
     parser.add_argument("--trees", type=int, nargs="*", default=[200, 600], help="of the models beside it")
     parser.add_argument("--leaves", type=int, default=31)
     parser.add_argument("--rounds", type=int, default=41)
-    parser.add_argument(
-        "--folder", type=Path, help="where the workspace is kept; a temporary one if left out"
-    )
+    parser.add_argument("--folder", type=Path, help="where workspaces are kept; a temporary one if left out")
 
 
 def measure(options: argparse.Namespace) -> Report:
     """Score leads one by one with each model, in turn with LightGBM on ready arrays."""
     comparisons = []
     with tempfile.TemporaryDirectory(prefix="bench-online-") as scratch:
-        ws = simulated_workspace(options.folder or Path(scratch), leads=options.leads)
-        predictor = Predictor.load(ws.models / "bundle", threads=1)
-        given = read_leads(ws.folder, predictor)
-        fitted = predictor.bundle.model
-        for trees in [None, *options.trees]:
-            model = fitted if trees is None else fit_trees(given, trees, options.leaves)
-            contenders = make_contenders(replace(predictor.bundle, model=model), given, options.calls)
-            timings = alternate(contenders, rounds=options.rounds)
-            what = describe_trees(model) + (" (the pipeline's)" if trees is None else "")
-            comparisons += compare_with(what, timings, REFERENCE, targets={WHOLE: "<= 3"})
+        for leads in options.leads:
+            folder = (options.folder or Path(scratch)) / str(leads)
+            ws = simulated_workspace(folder, leads=leads)
+            predictor = Predictor.load(ws.models / "bundle", threads=1)
+            given = read_leads(ws.folder, predictor)
+            models = [(f" (the pipeline's, of {leads:,} leads)", predictor.bundle.model)]
+            if leads == options.leads[0]:
+                models += [("", fit_trees(given, n, options.leaves)) for n in options.trees]
+            for whose, model in models:
+                contenders = make_contenders(replace(predictor.bundle, model=model), given, options.calls)
+                timings = alternate(contenders, rounds=options.rounds)
+                what = describe_trees(model) + whose
+                comparisons += compare_with(what, timings, REFERENCE, targets={WHOLE: "<= 3"})
     return Report(
         "One lead online, with reasons",
         f"{options.calls} other leads are scored one by one in each round; a ratio is the cost of one.",
