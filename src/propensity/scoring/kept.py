@@ -100,7 +100,11 @@ def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: 
     moments = [moment] if before is None else [moment, before]
     digests = con.to_pyarrow(digest_events(events, plan, moments)).to_pylist()
     buckets, *known = [
-        {str(row["bucket"]): [row[f"{name}_{i}"] for name in ("n", "low", "high")] for row in digests}
+        {
+            str(row["bucket"]): [row[f"{name}_{i}"] for name in ("n", "low", "high")]
+            for row in digests
+            if row[f"n_{i}"]
+        }
         for i in range(len(moments))
     ]
     if header is None or before is None:
@@ -152,7 +156,7 @@ def tell_kept(kept: Kept | None, scored: int) -> list[str]:
     since = f"{kept.before:%Y-%m-%d %H:%M:%S} UTC"
     return [
         f"{kept.leads:,} of {scored:,} leads did nothing new and nothing left a window since {since}: their "
-        f"{kept.events:,} events were not read again"
+        f"{kept.events:,} events were not counted again"
     ]
 
 
