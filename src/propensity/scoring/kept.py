@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -99,14 +99,7 @@ def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: 
     before = None if header is None else datetime.fromisoformat(header["as_of"])
     moments = [moment] if before is None else [moment, before]
     digests = con.to_pyarrow(digest_events(events, plan, moments)).to_pylist()
-    buckets, *known = [
-        {
-            str(row["bucket"]): [row[f"{name}_{i}"] for name in ("n", "low", "high")]
-            for row in digests
-            if row[f"n_{i}"]
-        }
-        for i in range(len(moments))
-    ]
+    buckets, *known = [_digests_at(i, digests) for i in range(len(moments))]
     if header is None or before is None:
         return Kept(moment, key, buckets)
     corrected = differing(header["buckets"], known[0])
@@ -158,6 +151,12 @@ def tell_kept(kept: Kept | None, scored: int) -> list[str]:
         f"{kept.leads:,} of {scored:,} leads did nothing new and nothing left a window since {since}: their "
         f"{kept.events:,} events were not counted again"
     ]
+
+
+def _digests_at(i: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:
+    """Return the digests of the buckets that had events at a moment, by its number."""
+    columns = [f"{name}_{i}" for name in ("n", "low", "high")]
+    return {str(row["bucket"]): [row[column] for column in columns] for row in rows if row[columns[0]]}
 
 
 def _read_header(path: Path, key: str, moment: datetime) -> dict[str, Any] | None:
