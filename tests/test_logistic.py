@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 
 from propensity.errors import BundleError
 from propensity.model.encoding import Encoding, Matrix
-from propensity.model.estimators import Logistic, Vector, logistic_from_json, logistic_to_json
+from propensity.model.estimators import FEW_ROWS, Logistic, Vector, logistic_from_json, logistic_to_json
 from propensity.model.logistic import BEND_WIDTH, fit_logistic
 from tiny_models import NUMBERS, make_feature, make_numbers
 
@@ -72,6 +74,24 @@ def test_a_curve_is_straight_between_its_knots_and_flat_beyond_them() -> None:
     x = np.array([[-5.0], [0.0], [2.5], [10.0], [99.0], [np.nan]])
     assert model.contributions(x)[:, 0].tolist() == [-1.0, -1.0, -0.5, 1.0, 1.0, 0.25]
     assert model.margin(x).tolist() == [-0.5, -0.5, 0.0, 1.5, 1.5, 0.75]
+
+
+NUMBER = st.floats(-1e6, 1e6, width=32).map(float)
+
+
+@given(
+    points=st.dictionaries(NUMBER, NUMBER, min_size=1, max_size=5),
+    numbers=st.lists(NUMBER | st.sampled_from([np.nan, np.inf, -np.inf]), min_size=1, max_size=20),
+)
+def test_few_rows_have_the_terms_of_the_same_rows_among_many_to_the_bit(points, numbers) -> None:
+    knots = np.array(sorted(points))
+    values = np.array([points[knot] for knot in knots])
+    codes = np.arange(3.0)
+    model = Logistic(0.0, [knots, codes], [values, codes * 0.3], np.array([0.7, 0.0]), frozenset({1}))
+    x = np.array([*numbers, *knots, *np.nextafter(knots, np.inf), *(knots[:-1] + knots[1:]) / 2])
+    many = np.column_stack([np.resize(x, FEW_ROWS + len(x)), np.resize(codes, FEW_ROWS + len(x))])
+    each = [model.contributions(row[None, :])[0].tolist() for row in many]
+    assert each == model.contributions(many).tolist()
 
 
 def test_what_training_did_not_hold_adds_nothing() -> None:
