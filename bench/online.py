@@ -8,7 +8,8 @@ tables made before. Every round scores other leads, so that nothing is found tha
 
 What LightGBM takes grows with its trees, and what the rest takes does not. So the leads are scored with the
 models that the pipeline fits to simulations of several sizes, and with two of the size that the other
-benchmarks have, fitted to the features of the first.
+benchmarks have, fitted to the features of the first. With ``--candidate blend`` the pipeline's models have
+an additive model beside the trees, which the reference knows nothing of.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from bench.workspaces import simulated_workspace
 from propensity.batch import score_features
 from propensity.model.bundle import Bundle
 from propensity.model.encoding import encode
-from propensity.model.estimators import Boosted, Matrix, Vector, make_boosted
+from propensity.model.estimators import Blend, Boosted, Matrix, Vector, make_boosted
 from propensity.model.statistics import look_up, widen
 from propensity.online import Hit
 from propensity.predict import Predictor
@@ -47,6 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
     leads = [4000, 20_000]
     parser.add_argument("--leads", type=int, nargs="+", default=leads, help="of the simulations learned from")
+    parser.add_argument("--candidate", choices=["lightgbm", "blend"], default="lightgbm")
     parser.add_argument("--calls", type=int, default=50, help="leads scored one by one in a round")
     parser.add_argument("--trees", type=int, nargs="*", default=[200, 600], help="of the models beside it")
     parser.add_argument("--leaves", type=int, default=31)
@@ -60,10 +62,11 @@ def measure(options: argparse.Namespace) -> Report:
     with tempfile.TemporaryDirectory(prefix="bench-online-") as scratch:
         for leads in options.leads:
             folder = (options.folder or Path(scratch)) / str(leads)
-            ws = simulated_workspace(folder, leads=leads)
+            ws = simulated_workspace(folder, leads=leads, candidate=options.candidate)
             predictor = Predictor.load(ws.models / "bundle", threads=1)
             given = read_leads(ws.folder, predictor)
-            models = [(f" (the pipeline's, of {leads:,} leads)", predictor.bundle.model)]
+            fitted = f" (the pipeline's, of {leads:,} leads)"
+            models: list[tuple[str, Boosted | Blend]] = [(fitted, predictor.bundle.model)]
             if leads == options.leads[0]:
                 models += [("", fit_trees(given, n, options.leaves)) for n in options.trees]
             for whose, model in models:
@@ -126,7 +129,7 @@ def read_leads(workspace: Path, predictor: Predictor) -> Given:
         ],
         [table.iloc[i : i + 1].reset_index(drop=True) for i in range(len(table))],
         encode(table, predictor.bundle.encoding),
-        predictor.bundle.model.statistics,
+        trees_of(predictor.bundle.model).statistics,
         leads["lead_id"].isin(outcomes["lead_id"][outcomes["status"] == "won"]).to_numpy(),
     )
 
@@ -139,20 +142,28 @@ def fit_trees(given: Given, trees: int, leaves: int) -> Boosted:
     return make_boosted(text, given.matrix.shape[1], threads=1, statistics=given.statistics)
 
 
-def describe_trees(model: Boosted) -> str:
-    """Return how many trees a model has, and how many leaves each."""
-    trees = sum(booster.num_trees() for booster in model.boosters)
-    return f"{trees} trees of {round(model.leaves / trees)} leaves"
+def trees_of(model: Boosted | Blend) -> Boosted:
+    """Return the trees of a model."""
+    return model.boosted if isinstance(model, Blend) else model
+
+
+def describe_trees(model: Boosted | Blend) -> str:
+    """Return how many trees a model has, how many leaves each, and what is beside them."""
+    own = trees_of(model)
+    trees = sum(booster.num_trees() for booster in own.boosters)
+    beside = " beside an additive model" if isinstance(model, Blend) else ""
+    return f"{trees} trees of {round(own.leaves / trees)} leaves{beside}"
 
 
 def make_contenders(bundle: Bundle, given: Given, calls: int) -> dict[str, Contender]:
     """Return what takes turns, each with `calls` leads a run."""
     predictor, model = Predictor(bundle), bundle.model
+    trees = trees_of(model)
     ready = [np.ascontiguousarray(row[None, :]) for row in given.wide]
     none = pd.DataFrame({c: pd.Series(dtype="str") for c in Hit._fields})
 
     def lightgbm(i: int) -> None:
-        for booster in model.boosters:
+        for booster in trees.boosters:
             booster.predict(ready[i], raw_score=True, num_threads=1)
             booster.predict(ready[i], pred_contrib=True, num_threads=1)
 
