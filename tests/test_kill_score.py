@@ -134,7 +134,8 @@ def check_database(ws: Workspace, base: Base) -> None:
     assert [len(read_table(ws, f"scores_{name}")) for name in ("runs", "staged", "chunks")] == [2, 0, 0]
 
 
-FILES = ("part written", "all chunks done", "results replaced", "history appended", "behaviour kept")
+FILES = ("part written", "all chunks done", "results replaced", "history appended")
+FILES += ("behaviour copied", "behaviour kept")
 DATABASE = ("chunk inserted", "chunk committed", "database turned", "database committed")
 
 

@@ -144,7 +144,7 @@ def replaced_folder(folder: Path) -> Iterator[Path]:
     There is no moment without `folder`, whenever the process ends.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as name:
+    with tempfile.TemporaryDirectory(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent) as name:
         fresh = Path(name) / "new"
         fresh.mkdir()
         yield fresh
@@ -186,7 +186,7 @@ def locked(path: Path, *, wait: bool = False) -> Iterator[None]:
 def remove_leftovers(folder: Path) -> None:
     """Remove what writers that were killed left in a folder; no writer may be at work there."""
     for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+        _remove(path)
 
 
 @contextmanager

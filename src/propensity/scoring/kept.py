@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from propensity import __version__
-from propensity.data.files import read_json, replaced_folder, sha256, write_json
+from propensity.data.files import milestone, read_json, replaced_folder, sha256, write_json
 from propensity.scoring.parts import Parts, make_key
 
 # What the behaviour is of: key, moment, digests of events, hashes of the files beside it.
@@ -124,6 +124,7 @@ def write_kept(kept: Kept, parts: Parts, chunks: int, path: Path) -> None:
             "files": {name: sha256(folder / name) for name in files},
         }
         write_json(header, folder / HEADER)
+        milestone("score: behaviour copied")
 
 
 def split_kept(frame: pd.DataFrame, plan: Any, kept: Kept | None) -> tuple[pd.DataFrame, pd.DataFrame | None]:
