@@ -15,6 +15,6 @@ BENCHES = {
     "train": "bench.train",
     "nightly": "bench.nightly",
     "pipeline": "bench.pipeline",
-    "rescore": "bench.rescoring",
+    "rescore": "bench.rescore",
     "online": "bench.online",
 }

@@ -100,7 +100,7 @@ def rescore(before: Tables, now: Tables, then: datetime, moment: datetime) -> tu
     unchanged = now.con.create_table("unchanged", found, overwrite=True)
     rest = now.events.anti_join(unchanged, "lead_id")
     moved = (moment - then) // timedelta(microseconds=1)
-    rows = kept.select("snapshot", *STATE, *kept_names(PLAN), "lead_id").semi_join(unchanged, "lead_id")
+    rows = kept.select("lead_id", "snapshot", *STATE, *kept_names(PLAN)).semi_join(unchanged, "lead_id")
     features = put_back(now.features(moment, rest), rows, PLAN, moved)
     return set(now.fetch(unchanged)["lead_id"]), now.fetch(features.order_by("snapshot"))
 

@@ -32,8 +32,8 @@ from propensity.features.visible import visible_events
 
 BUCKETS = 1024
 # What is kept of a lead beside its behaviour; no column of leads has such a name.
-STATE = ("__bucket", "__events", "__until_us", "__crowded")
-_BUCKET, EVENTS, _UNTIL, _CROWDED = STATE
+STATE = ("__events", "__until_us", "__crowded")
+EVENTS, _UNTIL, _CROWDED = STATE
 _FOREVER = 2**62
 
 
@@ -116,17 +116,17 @@ def find_unchanged(
     Returns
     -------
     ibis table
-        ``lead_id`` and `STATE`.
+        ``lead_id`` and `EVENTS`, the number of its events.
     """
     rows = kept.select("lead_id", *STATE).filter(kept[_UNTIL] > microseconds(moment))
     if corrected:
-        rows = rows.filter(rows[_BUCKET].notin(sorted(corrected)))
+        rows = rows.filter(_bucket(rows.lead_id).notin(sorted(corrected)))
     if (microseconds(moment) - microseconds(before)) % MICROSECONDS_PER_DAY:
         rows = rows.filter(~rows[_CROWDED])
     news = _read_events(events, plan).filter(
         lambda t: t.known_at > _moment(before), lambda t: t.known_at <= _moment(moment)
     )
-    return rows.semi_join(spine, "lead_id").anti_join(news, "lead_id")
+    return rows.semi_join(spine, "lead_id").anti_join(news, "lead_id").select("lead_id", EVENTS)
 
 
 def add_state(features: ir.Table, spine: ir.Table, events: ir.Table, plan: Plan) -> ir.Table:
@@ -145,9 +145,9 @@ def add_state(features: ir.Table, spine: ir.Table, events: ir.Table, plan: Plan)
     Returns
     -------
     ibis table
-        `features` and `STATE`: the bucket of the lead, its visible events, the moment from which on one of
-        them has passed an edge (microseconds since 1970), and whether two events of a qualifier lie in the
-        widest window.
+        `features` and `STATE`: the number of the lead's visible events, the moment from which on one of them
+        has passed an edge (microseconds since 1970), and whether two events of a qualifier lie in the widest
+        window.
     """
     edges = [round(days * MICROSECONDS_PER_DAY) for days in plan.lookback_days]
     seen = visible_events(spine, events, types=event_types(plan))
@@ -163,7 +163,6 @@ def add_state(features: ir.Table, spine: ir.Table, events: ir.Table, plan: Plan)
     return joined.select(
         *features.columns,
         **{
-            _BUCKET: _bucket(joined.lead_id),
             EVENTS: joined["__seen"].fill_null(0),
             _UNTIL: (microseconds_of(joined.as_of) + joined["__left"]).fill_null(_FOREVER),
             _CROWDED: joined["__crowd"].fill_null(False),

@@ -77,15 +77,14 @@ def score_chunk(job: Job, number: int, *, scored_at: datetime) -> Chunk:
 
 
 def _with_state(job: Job, spine: Any, tables: Mapping[str, Any]) -> Any:
-    """Return the features of a chunk with kept behaviour among them, and the state of each lead beside."""
+    """Return the features of a chunk with taken behaviour among them, and the state of each lead beside."""
     from propensity.features.kept import add_state, put_back
 
-    features = _features(job.made, spine, tables)
+    features, plan = _features(job.made, spine, tables), job.made.plan
     if job.kept is not None:
-        features = add_state(features, spine, tables["events"], job.made.plan)
-        if job.kept.unchanged is not None:
-            rows = job.kept.take(spine)
-            features = put_back(features, rows, job.made.plan, job.kept.moved_us)
+        features = add_state(features, spine, tables["events"], plan)
+    if job.taken is not None:
+        features = put_back(features, job.taken.choose(spine), plan, job.taken.moved_us)
     return features.order_by("snapshot")
 
 
@@ -138,14 +137,14 @@ def _compute_changes(
 
 
 def _put_back_states(job: Job, spine: Any, states: Any) -> Any:
-    """Put kept behaviour in both states, which then differ by the time that passed alone."""
+    """Put taken behaviour in both states, which then differ by the time that passed alone."""
     from propensity.features.catalogue import AGED
     from propensity.features.kept import put_back
 
-    if job.kept is None or job.kept.unchanged is None:
+    if job.taken is None:
         return states
-    moved = (states.state == AGED).ifelse(job.kept.moved_us, 0)
-    return put_back(states, job.kept.take(spine), job.made.plan, moved)
+    moved = (states.state == AGED).ifelse(job.taken.moved_us, 0)
+    return put_back(states, job.taken.choose(spine), job.made.plan, moved)
 
 
 def _count_chunk(

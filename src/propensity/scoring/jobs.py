@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from propensity import __version__
 from propensity.data.fetch import Repeated, digest
 from propensity.gathering import read_part
 from propensity.scoring.earlier import Earlier
-from propensity.scoring.kept import Kept, can_keep, open_kept
+from propensity.scoring.kept import Kept, Taken, can_keep, open_kept
 from propensity.scoring.parts import make_key
 from propensity.workspace import Workspace
 
@@ -44,7 +44,7 @@ class Job:
     queries : Repeated
         What is asked of every chunk.
     kept : Kept or None
-        What is taken from the scoring before; None where nothing is kept for the next either.
+        What is kept for the next scoring, and taken from the last; None where neither is.
     spread : ibis table or None
         The scores of all leads, where executors have made them at once (`propensity.scoring.spread`).
     """
@@ -62,6 +62,11 @@ class Job:
     queries: Repeated
     kept: Kept | None = None
     spread: Any = None
+
+    @property
+    def taken(self) -> Taken | None:
+        """What is taken from the last scoring."""
+        return None if self.kept is None else self.kept.taken
 
     @property
     def chunks(self) -> int:
@@ -152,12 +157,12 @@ def prepare_job(
     kept = None
     if keeping is not None and moment is not None and can_keep(con, made.plan):
         kept = open_kept(con, keeping, read_table(con, spine), tables["events"], made.plan, moment)
-        if before is not None and not _all_at(con, before, kept.before):
-            kept = kept.anew()  # what changed since the earlier scores takes the behaviour of their moments
+        if before is not None and kept.taken is not None and not _all_at(con, before, kept.taken.before):
+            kept = replace(kept, taken=None)  # changes take the behaviour of the earlier scores' moments
     job = Job(
         con=here,
         made=made,
-        tables=_keep_related(con, here, tables, made.plan, spine, kept),
+        tables=_keep_related(con, here, tables, made.plan, spine, None if kept is None else kept.taken),
         spine=read_table(here, spine),
         n=n,
         chunk_rows=ws.params.scoring.chunk_rows,
@@ -214,11 +219,11 @@ def make_run_key(job: Job) -> str:
 
 
 def _keep_related(
-    con: Any, here: Any, tables: Mapping[str, Any], plan: Any, spine: Path, kept: Kept | None = None
+    con: Any, here: Any, tables: Mapping[str, Any], plan: Any, spine: Path, taken: Taken | None = None
 ) -> dict[str, Any]:
     """Return the rows of the leads in the spine; of all leads where the plan asks for the account.
 
-    Events of leads whose behaviour is kept are left out.
+    Events of leads whose behaviour is taken are left out.
     """
     from propensity.data.engines import read_table, stage
     from propensity.features.build import arrange_events
@@ -229,8 +234,8 @@ def _keep_related(
             rows = tables[name] if plan.has_account else tables[name].semi_join(snapshots, "lead_id")
             found[name] = stage(con, rows.order_by("lead_id"))
     if "events" in tables and (plan.event_types or plan.has_account):
-        if kept is not None and kept.unchanged is not None:
-            snapshots = snapshots.anti_join(kept.unchanged, "lead_id")
+        if taken is not None:
+            snapshots = snapshots.anti_join(taken.unchanged, "lead_id")
         found["events"] = arrange_events(con, tables["events"], snapshots, tables["leads"], plan)
     return found if here is con else {name: _brought(con, here, table) for name, table in found.items()}
 
@@ -258,9 +263,9 @@ def _brought(con: Any, here: Any, table: Any) -> Any:
     return read_table(here, path)
 
 
-def _all_at(con: Any, before: Any, moment: datetime | None) -> bool:
+def _all_at(con: Any, before: Any, moment: datetime) -> bool:
     """Return whether earlier scores are all as of a moment."""
-    others = before.filter(before.as_of_before != moment) if moment is not None else before
+    others = before.filter(before.as_of_before != moment)
     return bool(con.to_pyarrow(others.count()).as_py() == 0)
 
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from propensity import __version__
 from propensity.data.files import milestone, read_json, replaced_folder, sha256, write_json
+from propensity.data.scalars import microseconds
 from propensity.scoring.parts import Parts, make_key
 
 # What the behaviour is of: key, moment, digests of events, hashes of the files beside it.
@@ -23,8 +24,39 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
+class Taken:
+    """What is taken from an earlier scoring.
+
+    Attributes
+    ----------
+    before : datetime
+        Its moment.
+    moved_us : int
+        The microseconds from then to this scoring.
+    rows : ibis table
+        What was kept then: ``lead_id``, the state and the behaviour.
+    unchanged : ibis table
+        ``lead_id`` of those whose behaviour it still is.
+    leads, events : int
+        The number of these, and of what they did.
+    """
+
+    before: datetime
+    moved_us: int
+    rows: Any
+    unchanged: Any
+    leads: int
+    events: int
+
+    def choose(self, spine: Any) -> Any:
+        """Return what was kept of the unchanged leads among some snapshots, by ``snapshot``."""
+        same = spine.select("snapshot", "lead_id").semi_join(self.unchanged, "lead_id")
+        return self.rows.inner_join(same, "lead_id").drop("lead_id")
+
+
+@dataclass(frozen=True)
 class Kept:
-    """What is taken from the last scoring, and what is kept for the next.
+    """What is kept for the next scoring, and what was taken from the last.
 
     Attributes
     ----------
@@ -34,40 +66,13 @@ class Kept:
         Of the plan and the versions: what is kept serves the same ones.
     buckets : mapping
         Bucket of leads to the digest of their events known at `moment`.
-    before : datetime or None
-        The moment that `rows` are of; None where nothing can be taken.
-    rows : ibis table or None
-        What was kept then: ``lead_id``, the state and the behaviour.
-    unchanged : ibis table or None
-        The leads whose behaviour it still is: ``lead_id`` and the state.
-    leads, events : int
-        Of those, and what they did.
+    taken : Taken or None
     """
 
     moment: datetime
     key: str
     buckets: Mapping[str, Any]
-    before: datetime | None = None
-    rows: Any = None
-    unchanged: Any = None
-    leads: int = 0
-    events: int = 0
-
-    def take(self, spine: Any) -> Any:
-        """Return what was kept of the unchanged leads among some snapshots, by ``snapshot``."""
-        same = spine.select("snapshot", "lead_id").semi_join(self.unchanged, "lead_id")
-        return self.rows.inner_join(same, "lead_id").drop("lead_id")
-
-    def anew(self) -> Kept:
-        """Return that nothing is taken, and what this scoring keeps."""
-        return Kept(self.moment, self.key, self.buckets)
-
-    @property
-    def moved_us(self) -> int:
-        """The microseconds from `before` to `moment`."""
-        from propensity.data.scalars import microseconds
-
-        return 0 if self.before is None else microseconds(self.moment) - microseconds(self.before)
+    taken: Taken | None = None
 
 
 def can_keep(con: Any, plan: Any) -> bool:
@@ -108,7 +113,9 @@ def open_kept(con: Any, path: Path, spine: Any, events: Any, plan: Any, moment: 
     unchanged = stage(con, found.order_by("lead_id"))
     counted = unchanged.aggregate(leads=unchanged.count(), events=unchanged[EVENTS].sum().fill_null(0))
     (told,) = con.to_pyarrow(counted).to_pylist()
-    return Kept(moment, key, buckets, before, rows, unchanged, told["leads"], told["events"])
+    moved_us = microseconds(moment) - microseconds(before)
+    taken = Taken(before, moved_us, rows, unchanged, told["leads"], told["events"])
+    return Kept(moment, key, buckets, taken)
 
 
 def write_kept(kept: Kept, parts: Parts, chunks: int, path: Path) -> None:
@@ -136,22 +143,19 @@ def split_kept(frame: pd.DataFrame, plan: Any, kept: Kept | None) -> tuple[pd.Da
     return frame.drop(columns=list(STATE)), frame[["lead_id", *STATE, *kept_names(plan)]]
 
 
-def describe_kept(kept: Kept | None) -> dict[str, Any] | None:
+def describe_taken(taken: Taken | None) -> dict[str, Any] | None:
     """Return what ``run.json`` tells of the behaviour that was taken from the scoring before."""
-    if kept is None or kept.before is None:
+    if taken is None:
         return None
-    return {"since": kept.before.isoformat(), "leads": kept.leads, "events": kept.events}
+    return {"since": taken.before.isoformat(), "leads": taken.leads, "events": taken.events}
 
 
-def tell_kept(kept: Kept | None, scored: int) -> list[str]:
-    """Say whose behaviour was kept, if any could be."""
-    if kept is None or kept.before is None:
-        return []
-    since = f"{kept.before:%Y-%m-%d %H:%M:%S} UTC"
-    return [
-        f"{kept.leads:,} of {scored:,} leads did nothing new and nothing left a window since {since}: their "
-        f"{kept.events:,} events were not counted again"
-    ]
+def tell_taken(taken: Taken, scored: int) -> str:
+    """Say whose behaviour was taken from the scoring before."""
+    return (
+        f"{taken.leads:,} of {scored:,} leads did nothing new and nothing left a window since "
+        f"{taken.before:%Y-%m-%d %H:%M:%S} UTC: their {taken.events:,} events were not counted again"
+    )
 
 
 def _digests_at(i: int, rows: Sequence[Mapping[str, Any]]) -> dict[str, list[int]]:

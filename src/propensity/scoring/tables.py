@@ -15,7 +15,7 @@ from propensity.scoring.counts import add_counts, check_refused, count_leads, li
 from propensity.scoring.earlier import Earlier
 from propensity.scoring.history import append_run
 from propensity.scoring.jobs import Job, make_run_key, make_spine, prepare_job
-from propensity.scoring.kept import describe_kept, tell_kept, write_kept
+from propensity.scoring.kept import describe_taken, tell_taken, write_kept
 from propensity.scoring.parts import (
     Parts,
     open_parts,
@@ -137,17 +137,23 @@ def score_tables(
                 run=_describe_run(job, parts, moment, counts, totals) if told else None,
             )
     milestone("score: results replaced")
-    if outlet.history:
-        with timed("writing"):
-            tables = read_scores(parts, job.chunks)
-            append_run(ws, tables, moment, made.model_version, keep_days=ws.params.scoring.keep_days)
-        milestone("score: history appended")
-    if job.kept is not None and outlet.keeping is not None:
-        with timed("writing"):
-            write_kept(job.kept, parts, job.chunks, outlet.keeping)
-        milestone("score: behaviour kept")
+    _keep_for_later(ws, job, parts, moment, outlet)
     remove_parts(parts)
     return _tell(job, moment, counts, totals, outlet)
+
+
+@timed("writing")
+def _keep_for_later(ws: Workspace, job: Job, parts: Parts, moment: datetime | None, outlet: Outlet) -> None:
+    """Keep what later scorings, and the monitor, read of this one: the history, and the leads' behaviour."""
+    from propensity.data.files import milestone
+
+    if outlet.history:
+        tables, keep_days = read_scores(parts, job.chunks), ws.params.scoring.keep_days
+        append_run(ws, tables, moment, job.made.model_version, keep_days=keep_days)
+        milestone("score: history appended")
+    if job.kept is not None and outlet.keeping is not None:
+        write_kept(job.kept, parts, job.chunks, outlet.keeping)
+        milestone("score: behaviour kept")
 
 
 def _name_run(ws: Workspace, job: Job, parts: Parts, moment: datetime | None) -> Run:
@@ -190,7 +196,7 @@ def _describe_run(
         "scored_at": parts.scored_at.isoformat(),
         "leads": dict(counts),
         "tiers": totals["tiers"],
-        "kept": describe_kept(job.kept),
+        "kept": describe_taken(job.taken),
         "changes": None if job.earlier is None else _count_changes(job.earlier, counts, totals),
     }
 
@@ -234,7 +240,8 @@ def _tell(
     if outlet.database is not None:
         places.append(f"table {outlet.database.table} of {hide_passwords(outlet.database.url)}")
     lines.append("; ".join([*said, *filter(None, [tell_hits(hit)]), " and ".join(places)]))
-    lines += tell_kept(job.kept, counts["scored"])
+    if job.taken is not None:
+        lines.append(tell_taken(job.taken, counts["scored"]))
     if job.earlier is not None:
         changes, _, readable = (outlet.scores.with_name(name) for name in CHANGES)
         told = tell_changes(_count_changes(job.earlier, counts, totals))
